@@ -1,0 +1,3 @@
+"""A notebook-first lab for generating images."""
+
+from __future__ import annotations

@@ -1,0 +1,309 @@
+"""Every exception the lab raises on purpose.
+
+OrchestratorError
+├── ConfigError                 something in paths.json or the environment is wrong
+│   ├── PathsInvalid
+│   ├── PathOutside
+│   └── SettingsInvalid
+├── RequestInvalid              the request can never work as it stands
+│   ├── UnknownBackend
+│   └── ParamsInvalid
+├── StoreError                  the job store refuses or cannot
+│   ├── JobNotFound
+│   ├── JobExists
+│   ├── InvalidTransition
+│   ├── Fenced
+│   ├── CorruptFile
+│   ├── StoreBusy
+│   └── DiskFull
+├── ImageInvalid                bytes that are not the image they claim to be
+└── ServiceError                a service refused, failed or is away; becomes a job's Failure
+    ├── ServiceUnreachable · ServiceTimeout · ServiceBroken · RateLimited
+    ├── RequestRejected ── WorkflowRejected · MissingCheckpoint · MissingNode · UnknownSampler
+    ├── ExecutionFailed ── OutOfMemory · CorruptModel
+    ├── PromptVanished · Interrupted · NoImages
+    ├── NotAuthorised · NoCredits · Moderated
+    └── AmbiguousSubmit         a paid request that may or may not have been taken
+
+A message says what is wrong; `remedy` says what to do about it. A class's docstring is its default message.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class OrchestratorError(Exception):
+    """Something in the lab went wrong."""
+
+    remedy: str = "Look at the newest lines of the worker's log, in the folder `orchestrator paths` calls logs."
+
+    def __init__(self, message: str | None = None, *, remedy: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+        if remedy is not None:
+            self.remedy = remedy
+
+    @property
+    def message(self) -> str:
+        """What is wrong, in one sentence."""
+        return str(self.args[0])
+
+
+class ConfigError(OrchestratorError):
+    """The configuration is wrong."""
+
+
+class PathsInvalid(ConfigError):
+    """paths.json cannot be used."""
+
+    remedy = "Correct paths.json: a JSON object of folder names, relative to the file or absolute."
+
+
+class PathOutside(ConfigError):
+    """The path leads out of its folder."""
+
+    remedy = "Name a file inside the folder, without `..`, a drive or a leading slash."
+
+
+class SettingsInvalid(ConfigError):
+    """An environment variable or a line of .env.local has a value that cannot be used."""
+
+    remedy = "Correct the variable named in the message, in the environment or in .env.local."
+
+
+class RequestInvalid(OrchestratorError):
+    """The request cannot be carried out as it stands."""
+
+    remedy = "Correct the request and send it again."
+
+
+class UnknownBackend(RequestInvalid):
+    """Invalid backend"""
+
+
+class ParamsInvalid(RequestInvalid):
+    """A parameter has a name or a value that the backend does not take."""
+
+
+class StoreError(OrchestratorError):
+    """The job store cannot do that."""
+
+
+class JobNotFound(StoreError):
+    """There is no such job."""
+
+    remedy = (
+        "List the jobs with `orchestrator jobs`; an id may be shortened to its first characters."
+    )
+
+
+class JobExists(StoreError):
+    """A job with this id exists already."""
+
+    remedy = "Nothing is lost: look the job up by its id, or submit with another id."
+
+
+class InvalidTransition(StoreError):
+    """The job's status does not allow that."""
+
+    remedy = "Look at the job's status with `orchestrator jobs`."
+
+
+class Fenced(StoreError):
+    """Another worker has taken this job over; this worker's write is refused."""
+
+    remedy = "Nothing to do: the other worker finishes the job."
+
+
+class CorruptFile(StoreError):
+    """The file does not hold a job."""
+
+    remedy = (
+        "Look at jobs/_corrupt: the file was moved there with a note; repair it and move it back."
+    )
+
+
+class StoreBusy(StoreError):
+    """Another process has held this job's lock for too long."""
+
+    remedy = (
+        "Look for a stopped (suspended) orchestrator process and end it; its lock goes with it."
+    )
+
+
+class DiskFull(StoreError):
+    """The disk that holds the jobs is full."""
+
+    remedy = "Free some space (`orchestrator paths` shows how much each folder's disk has) and try again."
+
+
+class ImageInvalid(OrchestratorError):
+    """The bytes are not a picture that can be read."""
+
+    remedy = "Run the job again; if it happens again, look at the picture in the service's own output folder."
+
+
+class ServiceError(OrchestratorError):
+    """A service could not do what it was asked.
+
+    Class attributes say what the rest of the lab needs to know of a kind of failure:
+    `kind` is stored in the job, `retryable` whether another attempt can help.
+    """
+
+    kind: ClassVar[str] = "service_error"
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        remedy: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, remedy=remedy)
+        self.retry_after_s = retry_after_s
+
+
+class ServiceUnreachable(ServiceError):
+    """The service does not answer."""
+
+    kind = "unreachable"
+    retryable = True
+    remedy = "Start the service, or correct its address in COMFY_URL; `orchestrator health` shows what answers."
+
+
+class ServiceTimeout(ServiceError):
+    """The service took longer than it was given."""
+
+    kind = "timeout"
+    retryable = True
+    remedy = (
+        "Look whether the service is still working (`orchestrator health`); restart it if it hangs."
+    )
+
+
+class ServiceBroken(ServiceError):
+    """The service answered with an error of its own, or with something that makes no sense."""
+
+    kind = "service_broken"
+    retryable = True
+    remedy = "Look at the service's own log; try again later."
+
+
+class RateLimited(ServiceError):
+    """The service takes no more requests for now."""
+
+    kind = "rate_limited"
+    retryable = True
+    remedy = "Nothing to do: the job is tried again after a pause."
+
+
+class RequestRejected(ServiceError):
+    """The service refused the request as invalid."""
+
+    kind = "invalid"
+    remedy = "Correct the parameter named in the message and run the job again."
+
+
+class WorkflowRejected(RequestRejected):
+    """ComfyUI refused the workflow."""
+
+    kind = "workflow_rejected"
+    remedy = (
+        "Correct the inputs named in the message; the server lists what it accepts at /object_info."
+    )
+
+
+class MissingCheckpoint(RequestRejected):
+    """The server does not have a checkpoint that fits."""
+
+    kind = "missing_checkpoint"
+    remedy = "Put a checkpoint of that family into the server's models/checkpoints folder, or name one it has."
+
+
+class MissingNode(RequestRejected):
+    """The server lacks a node class that the workflow uses."""
+
+    kind = "missing_node"
+    remedy = "Install the custom node on the server, or update ComfyUI."
+
+
+class UnknownSampler(RequestRejected):
+    """The server does not have that sampler or scheduler."""
+
+    kind = "unknown_sampler"
+    remedy = "Choose one of the names in the message."
+
+
+class ExecutionFailed(ServiceError):
+    """The workflow failed while it ran."""
+
+    kind = "execution_failed"
+    remedy = "Read the message: it is the node's own. The server's log has the traceback."
+
+
+class OutOfMemory(ExecutionFailed):
+    """The GPU ran out of memory."""
+
+    kind = "out_of_memory"
+    remedy = "Ask for a smaller picture or batch, or free the GPU's memory."
+
+
+class CorruptModel(ExecutionFailed):
+    """The checkpoint file is damaged."""
+
+    kind = "corrupt_model"
+    remedy = "Download the checkpoint again, or choose another one."
+
+
+class PromptVanished(ServiceError):
+    """The server no longer knows the prompt: it was restarted, or its queue was cleared."""
+
+    kind = "vanished"
+    retryable = True
+    remedy = (
+        "Nothing to do if it happens once: the job is tried again. "
+        "If it keeps happening, the server crashes: read its log."
+    )
+
+
+class Interrupted(ServiceError):
+    """Somebody else interrupted the prompt on the server."""
+
+    kind = "interrupted"
+    remedy = "Run the job again if the interruption was not meant for it."
+
+
+class NoImages(ServiceError):
+    """The workflow finished without making a picture."""
+
+    kind = "no_images"
+    remedy = "Make sure that the workflow ends in a node that saves an image."
+
+
+class NotAuthorised(ServiceError):
+    """The service does not accept the key."""
+
+    kind = "invalid_key"
+    remedy = "Put a valid BFL_API_KEY into .env.local and restart the worker."
+
+
+class NoCredits(ServiceError):
+    """The account has no credits left."""
+
+    kind = "no_credits"
+    remedy = "Buy credits at the service's site, then run the job again."
+
+
+class Moderated(ServiceError):
+    """The service's moderation refused the prompt or the picture."""
+
+    kind = "moderated"
+    remedy = "Change the prompt; the same one will be refused again."
+
+
+class AmbiguousSubmit(ServiceError):
+    """The request was sent but its answer never came: it may have been paid for."""
+
+    kind = "ambiguous"
+    remedy = "Look at the account's usage. If the request was not taken, `orchestrator retry ID` pays for a new one."

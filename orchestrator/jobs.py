@@ -1,0 +1,484 @@
+"""A job, its attempts, and every move its status may make. Values only: no files, no clock, no network."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Self
+
+import orjson
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from orchestrator.errors import (
+    CorruptFile,
+    Fenced,
+    InvalidTransition,
+    OrchestratorError,
+    ParamsInvalid,
+    ServiceError,
+)
+
+MAX_PROMPT = 10_000  # characters; longer ones are a pasted file, not a prompt
+MAX_PARAMS = 64_000  # bytes of JSON
+MAX_LOGS = 30  # newest lines kept in the job file, which should stay under 4 kB
+MAX_LOG_LINE = 300  # characters
+MAX_CRASHES = 5  # workers that may die on one job before it is given up
+NAMESPACE = uuid.UUID("5b0f7d5c-6c3e-5e0b-9d52-3d1f0c8f0a11")  # of the prompt ids derived from jobs
+
+
+class Status(StrEnum):
+    """Where a job stands. CREATED is a draft while `hold` is set; otherwise a worker takes it like QUEUED."""
+
+    CREATED = "created"
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+TERMINAL = frozenset({Status.DONE, Status.FAILED, Status.CANCELLED})
+TRANSITIONS: Mapping[Status, frozenset[Status]] = {
+    Status.CREATED: frozenset({Status.QUEUED, Status.RUNNING, Status.CANCELLED, Status.FAILED}),
+    Status.QUEUED: frozenset({Status.RUNNING, Status.CANCELLED, Status.FAILED}),
+    # back to QUEUED: a retry, or a worker that died or stopped
+    Status.RUNNING: frozenset({Status.DONE, Status.FAILED, Status.CANCELLED, Status.QUEUED}),
+    Status.DONE: frozenset(),
+    Status.FAILED: frozenset({Status.QUEUED}),
+    Status.CANCELLED: frozenset({Status.QUEUED}),
+}
+
+
+class Phase(StrEnum):
+    """How far an attempt got with its service."""
+
+    INTENT = "intent"  # about to send; on disk before the POST
+    SUBMITTED = "submitted"  # the service has it; its id is on disk
+    READY = "ready"  # the picture exists at the service
+    PUBLISHED = "published"  # the picture is in dropOut
+    AMBIGUOUS = "ambiguous"  # sent, never answered: perhaps paid for
+
+
+class Value(BaseModel):
+    """Base of everything in a job file: frozen, camelCase on disk, foreign fields kept as they are."""
+
+    model_config = ConfigDict(
+        frozen=True, alias_generator=to_camel, populate_by_name=True, extra="allow"
+    )
+
+    def having(self, **changes: Any) -> Self:
+        """A copy with some fields changed."""
+        return self.model_copy(update=changes)
+
+
+class Failure(Value):
+    """Why an attempt or a job failed, and what to do about it."""
+
+    kind: str
+    message: str
+    remedy: str = ""
+
+    @classmethod
+    def of(cls, error: Exception) -> Failure:
+        """What to store of an exception."""
+        if isinstance(error, ServiceError):
+            return cls(kind=error.kind, message=one_line(error.message), remedy=error.remedy)
+        if isinstance(error, OrchestratorError):
+            kind = type(error).__name__
+            return cls(kind=kind, message=one_line(error.message), remedy=error.remedy)
+        return cls(
+            kind="internal",
+            message=one_line(f"{type(error).__name__}: {error}"),
+            remedy="This is a fault in the lab: please report it with the newest lines of the worker's log.",
+        )
+
+
+class Cost(Value):
+    """What a service charged."""
+
+    credits: float
+    currency: str = "USD"
+    amount: str  # decimal, as text: money is not a float
+
+
+class Result(Value):
+    """What a job made. `error` repeats the failure's message for readers of the old format."""
+
+    file: str | None = None
+    files: list[str] = Field(default_factory=list)
+    error: str | None = None
+    cost: Cost | None = None
+
+
+class Lease(Value):
+    """A worker's claim. `slot` is its place in the limit of a service host."""
+
+    worker: str
+    host: str
+    fence: int
+    slot: str | None = None
+
+
+class Backoff(Value):
+    """A pause before the next attempt, kept as a length: a wall clock set back must not strand the job."""
+
+    written: AwareDatetime
+    delay: float  # seconds
+
+    def is_over(self, now: datetime) -> bool:
+        """Whether the pause has passed, or the clock has moved to before it was written."""
+        passed = (now - self.written).total_seconds()
+        return not -1 <= passed < self.delay
+
+
+class Progress(Value):
+    """How far a running attempt is. Kept beside the job file, never in it: it changes too often."""
+
+    fraction: float = 0.0  # 0.0-1.0 of the whole attempt
+    step: int | None = None  # sampler step, from 1
+    steps: int | None = None
+    text: str = ""  # what is happening, in a word or two: "waiting on the server", "sampling"
+    preview: bytes | None = Field(default=None, exclude=True, repr=False)  # JPEG or PNG
+
+
+class Attempt(Value):
+    """One numbered try at a service."""
+
+    number: int
+    service: str
+    host: str
+    phase: Phase = Phase.INTENT
+    remote_id: str | None = None
+    polling_url: str | None = None
+    slot: str | None = None  # its place in the limit of the host
+    receipt: str | None = None  # name of the receipt reserved before paying
+    cost: Cost | None = None
+    started_at: AwareDatetime
+    finished_at: AwareDatetime | None = None
+    failure: Failure | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the service may still be working on it, or hold its picture."""
+        return self.finished_at is None
+
+
+class Job(Value):
+    """One request for images, from submission to a terminal status. Read it; change it by the methods below."""
+
+    id: str
+    revision: int = 0
+    fence: int = 0
+    status: Status
+    backend: str
+    prompt: str = ""
+    params: dict[str, Any] = Field(default_factory=dict)
+    priority: int = 0
+    hold: bool = False
+    batch: str | None = None
+    created_at: AwareDatetime
+    started_at: AwareDatetime | None = None
+    finished_at: AwareDatetime | None = None
+    not_before: Backoff | None = None
+    retried_count: int = 0
+    crashes: int = 0
+    progress: float | None = None
+    cancel_requested: bool = False
+    attempts: list[Attempt] = Field(default_factory=list)
+    lease: Lease | None = None
+    result: Result | None = None
+    failure: Failure | None = None
+    logs: list[str] = Field(default_factory=list)
+
+    # ---------------------------------------------------------------- reading
+
+    @classmethod
+    def new(
+        cls,
+        *,
+        backend: str,
+        prompt: str,
+        params: Mapping[str, Any],
+        now: datetime,
+        hold: bool = False,
+        priority: int = 0,
+        batch: str | None = None,
+        id: str | None = None,
+    ) -> Job:
+        """A fresh job: a draft with `hold`, otherwise queued. Raises ParamsInvalid when it is too large."""
+        if len(prompt) > MAX_PROMPT:
+            raise ParamsInvalid(
+                f"The prompt has {len(prompt):,} characters; {MAX_PROMPT:,} are allowed",
+                remedy="Shorten the prompt.",
+            )
+        if (size := len(orjson.dumps(params))) > MAX_PARAMS:
+            raise ParamsInvalid(
+                f"The parameters take {size:,} bytes; {MAX_PARAMS:,} are allowed",
+                remedy="Give large inputs as files.",
+            )
+        return cls(
+            id=id or new_id(now),
+            status=Status.CREATED if hold else Status.QUEUED,
+            backend=backend,
+            prompt=prompt,
+            params=dict(params),
+            priority=priority,
+            hold=hold,
+            batch=batch,
+            created_at=now,
+        )
+
+    @classmethod
+    def from_json(cls, data: bytes, *, id: str) -> Job:
+        """Read a job file, ours or the old system's. Raises CorruptFile when it does not hold the job `id`."""
+        try:
+            job = cls.model_validate(orjson.loads(data))
+        except orjson.JSONDecodeError as error:
+            raise CorruptFile(f"not JSON: {error}") from error
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the document"
+            raise CorruptFile(f"not a job: {where}: {first['msg']}") from error
+        if job.id != id:
+            raise CorruptFile(f"the file is named {id}, the job in it {job.id[:80]!r}")
+        return job
+
+    def to_json(self) -> bytes:
+        """The content of the job's file."""
+        document = self.model_dump(mode="json", by_alias=True)
+        return orjson.dumps(document, option=orjson.OPT_INDENT_2)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the job has come to an end."""
+        return self.status in TERMINAL
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a worker may take the job, once its pause is over."""
+        return self.status is Status.QUEUED or (self.status is Status.CREATED and not self.hold)
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether a waiting job's pause is over."""
+        return self.not_before is None or self.not_before.is_over(now)
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """The newest attempt."""
+        return self.attempts[-1] if self.attempts else None
+
+    @property
+    def open_attempt(self) -> Attempt | None:
+        """The attempt that a service may still be working on."""
+        return self.attempt if self.attempt and self.attempt.is_open else None
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether the newest attempt may have been paid for without leaving an id."""
+        return self.attempt is not None and self.attempt.phase is Phase.AMBIGUOUS
+
+    @property
+    def order(self) -> tuple[int, str, str]:
+        """The key by which waiting jobs are taken: those with remote work first, then priority, then age."""
+        urgency = -1_000_000 if self.open_attempt else 0
+        return (urgency - self.priority, self.created_at.astimezone(UTC).isoformat(), self.id)
+
+    # ---------------------------------------------------------------- moves; each returns a new value
+
+    def _move(self, to: Status, **changes: Any) -> Job:
+        if to not in TRANSITIONS[self.status]:
+            raise InvalidTransition(f"Job {self.id} is {self.status}: it cannot become {to}")
+        return self.having(status=to, **changes)
+
+    def logged(self, line: str) -> Job:
+        """With one more line in its log."""
+        return self.having(logs=[*self.logs, one_line(line)[:MAX_LOG_LINE]][-MAX_LOGS:])
+
+    def claim(self, *, worker: str, host: str, slot: str | None, now: datetime) -> Job:
+        """Taken by a worker. The new fence shuts out whoever held it before."""
+        fence = self.fence + 1
+        return self._move(
+            Status.RUNNING,
+            fence=fence,
+            lease=Lease(worker=worker, host=host, fence=fence, slot=slot),
+            started_at=self.started_at or now,
+            not_before=None,
+            hold=False,
+        )
+
+    def begin_attempt(
+        self,
+        *,
+        service: str,
+        host: str,
+        now: datetime,
+        remote_id: str | None = None,
+        receipt: str | None = None,
+    ) -> Job:
+        """With a new attempt in phase INTENT, to be on disk before the service hears of it."""
+        attempt = Attempt(
+            number=len(self.attempts) + 1,
+            service=service,
+            host=host,
+            remote_id=remote_id,
+            slot=self.lease.slot if self.lease else None,
+            receipt=receipt,
+            started_at=now,
+        )
+        begun = self.having(
+            attempts=[*self.attempts, attempt], retried_count=self.retried_count + 1
+        )
+        return begun.logged(f"[worker] start execution (attempt {attempt.number}) on {host}")
+
+    def with_attempt(self, **changes: Any) -> Job:
+        """With fields of its newest attempt changed."""
+        return self.having(attempts=[*self.attempts[:-1], self.attempts[-1].having(**changes)])
+
+    def _end_attempt(self, now: datetime, **changes: Any) -> Job:
+        return self.with_attempt(finished_at=now, **changes) if self.open_attempt else self
+
+    def finish(self, files: list[str], *, now: datetime, cost: Cost | None = None) -> Job:
+        """Done, with its pictures."""
+        ended = self._end_attempt(now, phase=Phase.PUBLISHED)
+        return ended._move(
+            Status.DONE,
+            result=Result(file=files[0] if files else None, files=files, cost=cost),
+            failure=None,
+            progress=1.0,
+            lease=None,
+            finished_at=now,
+            cancel_requested=False,
+        ).logged("[worker] completed")
+
+    def fail(self, failure: Failure, *, now: datetime, ambiguous: bool = False) -> Job:
+        """Failed for good, until somebody says retry."""
+        changes: dict[str, Any] = {"phase": Phase.AMBIGUOUS} if ambiguous else {}
+        ended = self._end_attempt(now, failure=failure, **changes)
+        cost = ended.attempt.cost if ended.attempt else None
+        return ended._move(
+            Status.FAILED,
+            failure=failure,
+            result=Result(error=failure.message, cost=cost),
+            lease=None,
+            finished_at=now,
+        ).logged(f"[worker] error: {failure.message}")
+
+    def requeue(self, failure: Failure, *, delay_s: float, now: datetime) -> Job:
+        """Back in the queue for another attempt after a pause."""
+        return (
+            self._end_attempt(now, failure=failure)
+            ._move(
+                Status.QUEUED,
+                failure=failure,
+                lease=None,
+                progress=None,
+                not_before=Backoff(written=now, delay=delay_s),
+            )
+            .logged(f"[worker] {failure.kind}: {failure.message}; again in {delay_s:.1f} s")
+        )
+
+    def hand_back(self) -> Job:
+        """Back in the queue as it is, because its worker stops. An open attempt stays open, to be adopted."""
+        return self._move(Status.QUEUED, lease=None).logged("[worker] stopped; handed back")
+
+    def recover(self, *, now: datetime, max_crashes: int = MAX_CRASHES) -> Job:
+        """Taken from a worker that died or hangs: the fence shuts it out, an open attempt waits to be adopted."""
+        crashes = self.crashes + 1
+        freed = self.having(fence=self.fence + 1, lease=None, crashes=crashes)
+        if self.lease is None:  # the old system kept none: nobody can tell what became of the job
+            failure = Failure(
+                kind="abandoned",
+                message="The job was running when its program ended; what became of it is unknown",
+                remedy="Look for its picture; run the job again if there is none.",
+            )
+            return freed._give_up(failure, now=now)
+        if crashes > max_crashes:
+            failure = Failure(
+                kind="poison",
+                message=f"{crashes} workers died while they ran this job",
+                remedy="Look at the worker's log for what this job does to it, then run the job again.",
+            )
+            return freed._give_up(failure, now=now)
+        return freed._move(Status.QUEUED).logged("[worker] worker lost; waiting for another")
+
+    def _give_up(self, failure: Failure, *, now: datetime) -> Job:
+        """Failed while its attempt stays open: the service may hold a picture that a retry will adopt."""
+        return self._move(
+            Status.FAILED,
+            failure=failure,
+            result=Result(error=failure.message),
+            lease=None,
+            finished_at=now,
+        ).logged(f"[worker] error: {failure.message}")
+
+    def cancel(self, *, now: datetime, by_owner: bool = False) -> Job:
+        """Cancelled, or marked so that the worker that has it (or will adopt it) cancels it at its service.
+
+        `by_owner`: said by the worker that holds the job and has dealt with the service.
+        Raises InvalidTransition when the job has ended.
+        """
+        if self.is_terminal:
+            raise InvalidTransition(f"Job {self.id} is {self.status}: there is nothing to cancel")
+        if not by_owner and (self.status is Status.RUNNING or self.open_attempt):
+            return self.having(cancel_requested=True, not_before=None)
+        cost = self.attempt.cost if self.attempt else None
+        return (
+            self._end_attempt(now)
+            ._move(
+                Status.CANCELLED,
+                lease=None,
+                finished_at=now,
+                cancel_requested=False,
+                not_before=None,
+                result=Result(cost=cost) if cost else None,
+            )
+            .logged("[lab] cancelled")
+        )
+
+    def release(self, *, now: datetime) -> Job:
+        """Run a draft, or an ended job once more. A paid attempt of unknown outcome stays on record.
+
+        Raises InvalidTransition when the job is queued, running or done.
+        """
+        if self.is_waiting:
+            raise InvalidTransition(f"Job {self.id} is {self.status} already")
+        return self._move(
+            Status.QUEUED,
+            hold=False,
+            failure=None,
+            result=None,
+            progress=None,
+            finished_at=None,
+            not_before=None,
+            cancel_requested=False,
+            retried_count=0,
+            crashes=0,
+        ).logged("[lab] released")
+
+    def owned(self, fence: int) -> Job:
+        """Itself, if whoever claimed it with `fence` still holds it. Raises Fenced otherwise."""
+        if self.status is not Status.RUNNING or self.fence != fence:
+            raise Fenced(f"Job {self.id} is {self.status} with fence {self.fence}, not {fence}")
+        return self
+
+
+def new_id(now: datetime) -> str:
+    """A UUID of version 7 (RFC 9562): sorts by time, and nobody else makes the same."""
+    milliseconds = (now - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    random = uuid.uuid4().int & ((1 << 74) - 1)
+    high, low = random >> 62, random & ((1 << 62) - 1)
+    value = (milliseconds & ((1 << 48) - 1)) << 80 | 7 << 76 | high << 64 | 0b10 << 62 | low
+    return str(uuid.UUID(int=value))
+
+
+def prompt_id(job_id: str, attempt: int) -> str:
+    """The id under which a ComfyUI server gets an attempt: derived, so that it can be asked for after a crash."""
+    return str(uuid.uuid5(NAMESPACE, f"{job_id}/{attempt}"))
+
+
+def one_line(text: str) -> str:
+    """Text without line breaks or control characters, so that it cannot forge a line of a log."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

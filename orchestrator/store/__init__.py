@@ -1,0 +1,22 @@
+"""Jobs as files: durable, shared by processes, watched."""
+
+from __future__ import annotations
+
+from orchestrator.store.slots import Lane, Slot
+from orchestrator.store.store import Claim, LanesFor, Store, utc_now
+from orchestrator.store.watch import Watcher
+from orchestrator.store.workers import HOST, LEASE_S, Presence, WorkerInfo
+
+__all__ = [
+    "HOST",
+    "LEASE_S",
+    "Claim",
+    "Lane",
+    "LanesFor",
+    "Presence",
+    "Slot",
+    "Store",
+    "Watcher",
+    "WorkerInfo",
+    "utc_now",
+]

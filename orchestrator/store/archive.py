@@ -1,0 +1,236 @@
+"""Finished jobs by month in `_old/`, and a SQLite index of them that can be deleted at any time.
+
+The files are the truth. Each month's folder has a time of its own, so a look at an unchanged archive costs one
+call per month, however many jobs it holds.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import orjson
+
+from orchestrator.errors import CorruptFile
+from orchestrator.jobs import Job, Status
+
+SCHEMA = """
+create table if not exists jobs (
+  id text primary key, month text not null, status text not null, backend text not null, created text not null
+) without rowid;
+create index if not exists by_created on jobs (created desc);
+create index if not exists by_status on jobs (status, created desc);
+create index if not exists by_backend on jobs (backend, created desc);
+create index if not exists by_month on jobs (month);
+create table if not exists months (month text primary key, changed integer not null) without rowid;
+create table if not exists counts (
+  status text not null, backend text not null, n integer not null, primary key (status, backend)
+) without rowid;
+create trigger if not exists added after insert on jobs begin
+  insert into counts values (new.status, new.backend, 1) on conflict do update set n = n + 1;
+end;
+create trigger if not exists removed after delete on jobs begin
+  update counts set n = n - 1 where status = old.status and backend = old.backend;
+end;
+"""
+BUSY_S = 5.0
+Row = tuple[str, str, str, str, str]
+T = TypeVar("T")
+
+
+class Archive:
+    """The jobs below one `_old` folder. Safe to use from several threads and processes."""
+
+    def __init__(
+        self, folder: Path, index: Path, *, on_corrupt: Callable[[Path, CorruptFile], object]
+    ) -> None:
+        self._folder = folder
+        self._file = index
+        self._on_corrupt = on_corrupt
+        self._lock = threading.RLock()
+        self._db: sqlite3.Connection | None = None
+        self._process = 0
+
+    # ---------------------------------------------------------------- files
+
+    def month_of(self, job: Job) -> Path:
+        """The folder a finished job moves to."""
+        return self._folder / f"{job.finished_at or job.created_at:%Y-%m}"
+
+    def find(self, job_id: str) -> Path | None:
+        """Where an archived job lies. Asks the folders: the index may be behind."""
+        for month in self._months():
+            path = self._folder / month / f"{job_id}.json"
+            if path.is_file():
+                return path
+        return None
+
+    def _months(self) -> list[str]:
+        """The folders with jobs, newest first. The old system put its jobs into `_old` itself: month ''."""
+        try:
+            with os.scandir(self._folder) as items:
+                found = [i.name for i in items if i.is_dir(follow_symlinks=False)]
+        except FileNotFoundError:
+            return []
+        return [*sorted(found, reverse=True), ""]
+
+    # ---------------------------------------------------------------- lists
+
+    def add(self, jobs: Sequence[Job], move: Callable[[Path, Job], bool]) -> list[Job]:
+        """Move jobs into their months' folders with `move`, and note them; returns those that moved.
+
+        The caller holds a lock against others that archive: only so can a folder's new time be noted as known,
+        instead of listing a month of a hundred thousand jobs again.
+        """
+        moved: list[Job] = []
+        by_month: dict[Path, list[Job]] = {}
+        for job in jobs:
+            by_month.setdefault(self.month_of(job), []).append(job)
+        for folder, group in by_month.items():
+            folder.mkdir(exist_ok=True)
+            in_step = self._known().get(folder.name) in {None, folder.stat().st_mtime_ns}
+            gone = [job for job in group if move(folder, job)]
+            rows = [(j.id, folder.name, j.status.value, j.backend, _text(j)) for j in gone]
+            self._write("delete from jobs where id = ?", [(job.id,) for job in gone])
+            self._write("insert into jobs values (?,?,?,?,?)", rows)
+            if in_step and folder.name in self._known():
+                self._note_month(folder.name, folder.stat().st_mtime_ns)
+            moved += gone
+        return moved
+
+    def page(
+        self, *, limit: int, status: str | None = None, backend: str | None = None
+    ) -> list[tuple[str, str]]:
+        """The newest archived jobs, as (time of creation, id), newest first."""
+        where, values = _where(status, backend)
+        query = f"select created, id from jobs {where} order by created desc limit ?"
+        return [(str(row[0]), str(row[1])) for row in self._read(query, [*values, limit])]
+
+    def counts(self) -> Counter[tuple[Status, str]]:
+        """How many archived jobs have which status and backend."""
+        rows = self._read("select status, backend, n from counts where n > 0", [])
+        return Counter({(Status(status), str(backend)): int(n) for status, backend, n in rows})
+
+    def ids_like(self, prefix: str) -> list[str]:
+        """Archived ids that begin so."""
+        rows = self._read(
+            "select id from jobs where id >= ? and id < ? limit 3", [prefix, prefix + "\U0010ffff"]
+        )
+        return [str(row[0]) for row in rows]
+
+    def reconcile(self) -> None:
+        """Bring the index up to date with the folders; from nothing if need be."""
+        known = self._known()
+        months = self._months()
+        for month in months:
+            folder = self._folder / month
+            try:
+                changed = folder.stat().st_mtime_ns
+            except FileNotFoundError:
+                continue
+            if known.get(month) != changed:
+                self._reconcile_month(month, changed)
+        for gone in known.keys() - set(months):
+            self._write("delete from jobs where month = ?", [(gone,)])
+            self._write("delete from months where month = ?", [(gone,)])
+
+    def _reconcile_month(self, month: str, changed: int) -> None:
+        rows = self._read("select id from jobs where month = ?", [month])
+        known = {str(row[0]) for row in rows}
+        there: set[str] = set()
+        new: list[Row] = []
+        with os.scandir(self._folder / month) as items:
+            for item in items:
+                if item.name.endswith(".json") and item.is_file(follow_symlinks=False):
+                    job_id = item.name[:-5]
+                    there.add(job_id)
+                    if job_id not in known and (row := self._row(Path(item.path), month)):
+                        new.append(row)
+        gone = [(job_id,) for job_id in known - there]
+        self._write("delete from jobs where id = ?", gone)
+        self._write("insert or ignore into jobs values (?,?,?,?,?)", new)
+        self._note_month(month, changed)
+
+    def _known(self) -> dict[str, int]:
+        rows = self._read("select month, changed from months", [])
+        return {str(month): int(changed) for month, changed in rows}
+
+    def _note_month(self, month: str, changed: int) -> None:
+        self._write("insert or replace into months values (?,?)", [(month, changed)])
+
+    def _row(self, path: Path, month: str) -> Row | None:
+        try:
+            document = orjson.loads(path.read_bytes())
+            if document["id"] != path.stem:
+                raise ValueError(f"the job in it is {str(document['id'])[:80]!r}")
+            status, backend = Status(document["status"]).value, str(document["backend"])
+            return (path.stem, month, status, backend, str(document["createdAt"]))
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            self._on_corrupt(path, CorruptFile(f"not a job: {error!r}"))
+            return None
+
+    # ---------------------------------------------------------------- SQLite
+
+    def _read(self, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._again(lambda db: db.execute(query, values).fetchall())
+
+    def _write(self, query: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        batch = list(rows)
+        if batch:
+            with self._lock:
+                self._again(lambda db: _commit(db, query, batch))
+
+    def _again(self, act: Callable[[sqlite3.Connection], T]) -> T:
+        """Act on the database; a damaged or deleted one is made anew and filled from the files."""
+        try:
+            return act(self._open())
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error) or "full" in str(error):
+                raise
+        except sqlite3.DatabaseError:
+            pass
+        self.close()
+        for name in (self._file, self._file.with_name(self._file.name + "-journal")):
+            name.unlink(missing_ok=True)
+        return act(self._open())
+
+    def _open(self) -> sqlite3.Connection:
+        if self._process != os.getpid():  # SQLite connections do not survive a fork
+            self._db = None
+        if self._db is None or not self._file.exists():
+            self._process = os.getpid()
+            self._db = sqlite3.connect(self._file, timeout=BUSY_S, check_same_thread=False)
+            # it can be rebuilt, so it need not survive a power cut; no WAL: that fails on network drives
+            self._db.execute("pragma synchronous = off")
+            self._db.executescript(SCHEMA)
+        return self._db
+
+    def close(self) -> None:
+        """Close the index."""
+        with self._lock:
+            if self._db is not None and self._process == os.getpid():
+                self._db.close()
+            self._db = None
+
+
+def _commit(db: sqlite3.Connection, query: str, rows: list[tuple[Any, ...]]) -> None:
+    with db:
+        db.executemany(query, rows)
+
+
+def _where(status: str | None, backend: str | None) -> tuple[str, list[str]]:
+    given = [("status", status), ("backend", backend)]
+    parts = [f"{name} = ?" for name, value in given if value is not None]
+    return ("where " + " and ".join(parts) if parts else ""), [v for _, v in given if v is not None]
+
+
+def _text(job: Job) -> str:
+    return str(job.model_dump(mode="json", include={"created_at"})["created_at"])

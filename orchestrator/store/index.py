@@ -1,0 +1,256 @@
+"""What a reader keeps in memory of the folder of jobs, brought up to date file by file.
+
+A job file is read again only when its inode, size or time moved. Every write renames into the folder, so the
+folder's own time says in one call that nothing happened.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import orjson
+
+from orchestrator.errors import CorruptFile
+from orchestrator.files import DISK, Disk
+from orchestrator.jobs import Job, Status
+
+MAX_FILE = 1_000_000  # bytes; a larger file is no job and is not read
+TICK_NS = 20_000_000  # older kernels stamp files only every few ms: a younger stamp proves nothing
+WAITING = frozenset({Status.CREATED, Status.QUEUED})
+Signature = tuple[int, int, int]
+Order = tuple[int, str, str]
+
+
+class Entry:
+    """A job file as last read."""
+
+    __slots__ = ("_job", "backend", "document", "order", "signature", "status", "trusted")
+
+    def __init__(self, document: dict[str, Any], signature: Signature, *, trusted: bool) -> None:
+        self.document = document
+        self.signature = signature
+        self.trusted = trusted
+        self.status = Status(document["status"])
+        self.backend: str = document["backend"]
+        self._job: Job | None = None
+        self.order: Order | None = None
+        if self.status in WAITING and not (self.status == Status.CREATED and document.get("hold")):
+            urgency = -1_000_000 if self.open_host else 0
+            priority = int(document.get("priority") or 0)
+            self.order = (urgency - priority, str(document["createdAt"]), str(document["id"]))
+
+    @property
+    def open_host(self) -> str | None:
+        """The host at which an attempt of the job may still be running."""
+        attempt = self._open_attempt
+        return str(attempt.get("host")) if attempt else None
+
+    @property
+    def open_slot(self) -> str | None:
+        """The place such an attempt has in its host's limit."""
+        attempt = self._open_attempt
+        return str(attempt["slot"]) if attempt and attempt.get("slot") else None
+
+    @property
+    def _open_attempt(self) -> dict[str, Any] | None:
+        attempts = self.document.get("attempts")
+        return attempts[-1] if attempts and not attempts[-1].get("finishedAt") else None
+
+    @property
+    def worker(self) -> tuple[str, str] | None:
+        """Who holds the job, and on which machine."""
+        lease = self.document.get("lease")
+        return (str(lease["worker"]), str(lease["host"])) if lease else None
+
+    @property
+    def created(self) -> str:
+        """The time of creation, as text that sorts."""
+        return str(self.document["createdAt"])
+
+    def job(self) -> Job:
+        """The whole job. Raises CorruptFile when only its head makes sense."""
+        if self._job is None:
+            self._job = Job.from_json(orjson.dumps(self.document), id=str(self.document["id"]))
+        return self._job
+
+
+class Index:
+    """The jobs that are not archived. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        root: str,
+        *,
+        on_corrupt: Callable[[str, CorruptFile], bool],
+        disk: Disk = DISK,
+    ) -> None:
+        self._root = root
+        self._disk = disk
+        self._on_corrupt = on_corrupt
+        self._lock = threading.RLock()
+        self._entries: dict[str, Entry] = {}
+        self._waiting: list[Order] = []
+        self._counts: Counter[Status] = Counter()
+        self._folder_ns: int | None = None
+        self._settled = False
+
+    # ---------------------------------------------------------------- reading
+
+    def entries(self) -> list[tuple[str, Entry]]:
+        """A copy of everything known."""
+        with self._lock:
+            return list(self._entries.items())
+
+    def get(self, job_id: str) -> Entry | None:
+        """What is known of a job."""
+        return self._entries.get(job_id)
+
+    def counts(self) -> Counter[Status]:
+        """How many jobs have which status."""
+        with self._lock:
+            return Counter(self._counts)
+
+    def waiting(self) -> Iterator[tuple[str, Entry]]:
+        """Jobs that a worker may take, first the ones to take first."""
+        with self._lock:
+            order = list(self._waiting)
+        for _, _, job_id in order:
+            entry = self._entries.get(job_id)
+            if entry is not None and entry.order is not None:
+                yield job_id, entry
+
+    # ---------------------------------------------------------------- keeping up
+
+    def put(self, job: Job, data: bytes, stat: os.stat_result) -> None:
+        """Take over what this process has just written."""
+        entry = Entry(orjson.loads(data), _signature(stat), trusted=False)
+        entry._job = job
+        self._set(job.id, entry)
+
+    def drop(self, job_id: str) -> None:
+        """Forget a job that has left the folder."""
+        self._set(job_id, None)
+
+    def refresh(self, *, force: bool = False) -> list[str]:
+        """Look at the folder; returns the ids whose files changed, appeared or went.
+
+        Costs one call when nothing happened. With `force` every file is looked at.
+        """
+        folder_ns = os.stat(self._root).st_mtime_ns
+        with self._lock:
+            if folder_ns == self._folder_ns and self._settled and not force:
+                return []
+        changed: list[str] = []
+        seen: set[str] = set()
+        settled = True
+        with os.scandir(self._root) as items:
+            for item in items:
+                name = item.name
+                # a folder, a link or a FIFO of that name is not ours to open: it could hang
+                if not name.endswith(".json") or not item.is_file(follow_symlinks=False):
+                    continue
+                job_id = name[:-5]
+                seen.add(job_id)
+                try:
+                    signature = _signature(item.stat(follow_symlinks=False))
+                except FileNotFoundError:
+                    continue
+                entry = self._entries.get(job_id)
+                if entry and entry.trusted and entry.signature == signature:
+                    continue
+                changed += self.read(job_id)
+                fresh = self._entries.get(job_id)
+                settled = settled and fresh is not None and fresh.trusted
+        with self._lock:
+            for gone in self._entries.keys() - seen:
+                # a file that appeared after its part of the folder was listed is not gone
+                if not os.path.exists(self._path(gone)):
+                    self._set(gone, None)
+                    changed.append(gone)
+            self._settled = settled and time.time_ns() - folder_ns > TICK_NS
+            self._folder_ns = folder_ns
+        return changed
+
+    def read(self, job_id: str) -> list[str]:
+        """Read one file again; returns its id if what is known of it changed."""
+        path = self._path(job_id)
+        before = self._entries.get(job_id)
+        try:
+            stat = os.lstat(path)
+            if not _is_plain(stat):
+                return []
+            if stat.st_size > MAX_FILE:
+                raise CorruptFile(f"{stat.st_size:,} bytes are no job")
+            data, stat = self._disk.read(path)
+            entry = _parse(data, stat, job_id)
+        except FileNotFoundError:
+            self._set(job_id, None)
+            return [job_id] if before else []
+        except CorruptFile as error:
+            return [job_id] if self._on_corrupt(job_id, error) and before else []
+        except OSError:
+            return []  # a share that is away for a moment: the next look tells
+        if before and before.document == entry.document:
+            before.signature, before.trusted = entry.signature, entry.trusted
+            return []
+        with self._lock:
+            now = self._entries.get(job_id)
+            if now and int(now.document.get("revision") or 0) > int(
+                entry.document.get("revision") or 0
+            ):
+                return []  # another thread has written since the file was read
+            self._set(job_id, entry)
+        return [job_id]
+
+    def _path(self, job_id: str) -> str:
+        return f"{self._root}/{job_id}.json"
+
+    def _set(self, job_id: str, entry: Entry | None) -> None:
+        with self._lock:
+            old = self._entries.pop(job_id, None)
+            if old is not None:
+                self._counts[old.status] -= 1
+                if old.order is not None:
+                    place = bisect_left(self._waiting, old.order)
+                    if place < len(self._waiting) and self._waiting[place] == old.order:
+                        del self._waiting[place]
+            if entry is not None:
+                self._entries[job_id] = entry
+                self._counts[entry.status] += 1
+                if entry.order is not None:
+                    insort(self._waiting, entry.order)
+
+
+def _signature(stat: os.stat_result) -> Signature:
+    return (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+
+
+def _is_plain(stat: os.stat_result) -> bool:
+    return (stat.st_mode & 0o170000) == 0o100000
+
+
+def _parse(data: bytes, stat: os.stat_result, job_id: str) -> Entry:
+    """Look at the head of a job file only, so that ten thousand take a fraction of a second; the rest is
+    validated by whoever uses the job."""
+    try:
+        document = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise CorruptFile(f"not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise CorruptFile("not a JSON object")
+    if document.get("id") != job_id:
+        raise CorruptFile(
+            f"the file is named {job_id}, the job in it {str(document.get('id'))[:80]!r}"
+        )
+    trusted = time.time_ns() - stat.st_mtime_ns > TICK_NS
+    try:
+        entry = Entry(document, _signature(stat), trusted=trusted)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise CorruptFile(f"not a job: {error!r}") from error
+    return entry

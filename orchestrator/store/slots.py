@@ -1,0 +1,96 @@
+"""How many jobs may be at a service host at once, counted across processes by locked files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.store.locks import KernelLock
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A service host and how many jobs it may have at once."""
+
+    service: str
+    host: str
+    limit: int
+
+    @property
+    def name(self) -> str:
+        """A short name that is safe in a file name."""
+        return f"{self.service}-{hashlib.sha256(self.host.encode()).hexdigest()[:10]}"
+
+
+class Slot:
+    """One place in a lane, held until released, or until the process dies."""
+
+    def __init__(self, name: str, lock: KernelLock, path: Path, lane: Lane) -> None:
+        self.name = name
+        self.lane = lane
+        self._lock = lock
+        self._path = path
+
+    def release(self) -> None:
+        """Make room for another job."""
+        self._lock.release()
+
+
+class Slots:
+    """The places of all lanes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def take(self, lane: Lane, job_id: str, *, in_use: Callable[[str, str], bool]) -> Slot | None:
+        """A free place for a job, or None when the lane is full.
+
+        `in_use(job, slot)` says whether a job that last had the place may still be at the service although the
+        worker that held it is gone: then the place is not free for others.
+        """
+        for number in range(lane.limit):
+            name = f"{lane.name}.{number}"
+            if slot := self._try(name, lane):
+                holder = _holder(slot)
+                if holder and holder != job_id and in_use(holder, name):
+                    slot.release()
+                    continue
+                _note(slot, job_id)
+                return slot
+        return None
+
+    def retake(self, name: str | None, lane: Lane, job_id: str) -> Slot | None:
+        """The place a job had before its worker was lost, if it is free. None is no obstacle to adopting it:
+        the job is at the service already, and whoever sits on its place counts for it."""
+        slot = self._try(name, lane) if name and name.startswith(f"{lane.name}.") else None
+        if slot and _holder(slot) not in {"", job_id}:
+            slot.release()
+            return None
+        return slot
+
+    def _try(self, name: str, lane: Lane) -> Slot | None:
+        path = self._folder / name
+        lock = KernelLock(path.with_name(name + ".lock"))
+        if lock.try_acquire():
+            return Slot(name, lock, path, lane)
+        lock.release()
+        return None
+
+
+def _holder(slot: Slot) -> str:
+    try:
+        return slot._path.read_text("ascii", errors="replace").strip()
+    except FileNotFoundError:
+        return ""
+
+
+def _note(slot: Slot, job_id: str) -> None:
+    # 128 bytes in place: a fixed length needs no truncation and, once there, no space on a full disk
+    descriptor = os.open(slot._path, os.O_WRONLY | os.O_CREAT, 0o644)
+    try:
+        os.write(descriptor, job_id.ljust(127).encode() + b"\n")
+    finally:
+        os.close(descriptor)
