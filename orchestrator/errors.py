@@ -17,8 +17,9 @@ OrchestratorError
 │   ├── StoreBusy
 │   └── DiskFull
 ├── ImageInvalid                bytes that are not the image they claim to be
+├── JobFailed                   raised to whoever waited for a job that failed or was cancelled
 └── ServiceError                a service refused, failed or is away; becomes a job's Failure
-    ├── ServiceUnreachable · ServiceTimeout · ServiceBroken · RateLimited
+    ├── ServiceUnreachable · ServiceTimeout · RateLimited · ServiceBroken ── UntrustedAddress
     ├── RequestRejected ── WorkflowRejected · MissingCheckpoint · MissingNode · UnknownSampler
     ├── ExecutionFailed ── OutOfMemory · CorruptModel
     ├── PromptVanished · Interrupted · NoImages
@@ -143,15 +144,21 @@ class ImageInvalid(OrchestratorError):
     remedy = "Run the job again; if it happens again, look at the picture in the service's own output folder."
 
 
+class JobFailed(OrchestratorError):
+    """The job ended without a picture."""
+
+
 class ServiceError(OrchestratorError):
     """A service could not do what it was asked.
 
     Class attributes say what the rest of the lab needs to know of a kind of failure:
-    `kind` is stored in the job, `retryable` whether another attempt can help.
+    `kind` is stored in the job, `retryable` says whether another try can help, `final` whether it is the
+    service's own verdict on the attempt: after any other error it may still have, or be making, the picture.
     """
 
     kind: ClassVar[str] = "service_error"
     retryable: ClassVar[bool] = False
+    final: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -190,6 +197,14 @@ class ServiceBroken(ServiceError):
     remedy = "Look at the service's own log; try again later."
 
 
+class UntrustedAddress(ServiceBroken):
+    """The service named an address that is not its own."""
+
+    kind = "untrusted_address"
+    retryable = False
+    remedy = "Do not send the request again, it may be paid for: check BFL_BASE_URL, and ask the service."
+
+
 class RateLimited(ServiceError):
     """The service takes no more requests for now."""
 
@@ -202,6 +217,7 @@ class RequestRejected(ServiceError):
     """The service refused the request as invalid."""
 
     kind = "invalid"
+    final = True
     remedy = "Correct the parameter named in the message and run the job again."
 
 
@@ -239,6 +255,7 @@ class ExecutionFailed(ServiceError):
     """The workflow failed while it ran."""
 
     kind = "execution_failed"
+    final = True
     remedy = "Read the message: it is the node's own. The server's log has the traceback."
 
 
@@ -260,6 +277,7 @@ class PromptVanished(ServiceError):
     """The server no longer knows the prompt: it was restarted, or its queue was cleared."""
 
     kind = "vanished"
+    final = True
     retryable = True
     remedy = (
         "Nothing to do if it happens once: the job is tried again. "
@@ -271,6 +289,7 @@ class Interrupted(ServiceError):
     """Somebody else interrupted the prompt on the server."""
 
     kind = "interrupted"
+    final = True
     remedy = "Run the job again if the interruption was not meant for it."
 
 
@@ -278,6 +297,7 @@ class NoImages(ServiceError):
     """The workflow finished without making a picture."""
 
     kind = "no_images"
+    final = True
     remedy = "Make sure that the workflow ends in a node that saves an image."
 
 
@@ -299,6 +319,7 @@ class Moderated(ServiceError):
     """The service's moderation refused the prompt or the picture."""
 
     kind = "moderated"
+    final = True
     remedy = "Change the prompt; the same one will be refused again."
 
 
@@ -306,4 +327,5 @@ class AmbiguousSubmit(ServiceError):
     """The request was sent but its answer never came: it may have been paid for."""
 
     kind = "ambiguous"
+    final = True
     remedy = "Look at the account's usage. If the request was not taken, `orchestrator retry ID` pays for a new one."

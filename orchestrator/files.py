@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import sys
 import time
 from itertools import count
@@ -16,7 +17,13 @@ import orjson
 from orchestrator.errors import CorruptFile, DiskFull
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC})
+CANNOT_SYNC = frozenset(
+    {errno.EINVAL, errno.ENOTSUP}
+)  # some network drives have no fsync of folders
 WINDOWS = sys.platform == "win32"
+READ_FLAGS = os.O_RDONLY
+for _flag in ("O_BINARY", "O_CLOEXEC", "O_NONBLOCK", "O_NOFOLLOW"):
+    READ_FLAGS |= getattr(os, _flag, 0)
 # A reader that has the target open makes os.replace fail on Windows; readers hold a file for microseconds.
 REPLACE_TRIES = 50
 REPLACE_PAUSE_S = 0.01
@@ -32,9 +39,7 @@ class Disk:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         descriptor = os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o644)
         try:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
+            _write_all(descriptor, data)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -61,13 +66,28 @@ class Disk:
         descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in CANNOT_SYNC:
+                raise
         finally:
             os.close(descriptor)
 
     def read(self, path: Path | str) -> tuple[bytes, os.stat_result]:
-        """The bytes of a file and the state it had when they were read."""
-        with open(path, "rb") as file:
-            return file.read(), os.fstat(file.fileno())
+        """The bytes of a file and the state it had just before they were read.
+
+        Raises FileNotFoundError for a folder, a link or a device of that name too: a FIFO would hang its reader.
+        """
+        try:
+            descriptor = os.open(path, READ_FLAGS)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise _no_file(path) from error
+            raise
+        with open(descriptor, "rb") as file:
+            state = os.fstat(descriptor)
+            if not stat.S_ISREG(state.st_mode):
+                raise _no_file(path)
+            return file.read(), state
 
     def reserve(self, path: Path | str, size: int) -> None:
         """Make a file of `size` zero bytes whose blocks are really taken, so that filling it needs no space."""
@@ -76,7 +96,7 @@ class Disk:
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(descriptor, 0, size)
             else:
-                os.write(descriptor, b"\0" * size)
+                _write_all(descriptor, b"\0" * size)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -85,13 +105,23 @@ class Disk:
         """Write over the start of an existing file and wait until the bytes are on the disk."""
         descriptor = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
         try:
-            os.write(descriptor, data)
+            _write_all(descriptor, data)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
 
 
 DISK = Disk()
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:  # the system may take less than it is given: a disk that fills up, a signal
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _no_file(path: Path | str) -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, "not a plain file", str(path))
 
 
 def is_full(error: OSError) -> bool:

@@ -23,6 +23,9 @@ from orchestrator.errors import (
 
 MAX_PROMPT = 10_000  # characters; longer ones are a pasted file, not a prompt
 MAX_PARAMS = 64_000  # bytes of JSON
+MAX_DEPTH = (
+    100  # JSON values inside each other; what is read must be writable, and both sides have limits
+)
 MAX_LOGS = 30  # newest lines kept in the job file, which should stay under 4 kB
 MAX_LOG_LINE = 300  # characters
 MAX_CRASHES = 5  # workers that may die on one job before it is given up
@@ -214,7 +217,14 @@ class Job(Value):
                 f"The prompt has {len(prompt):,} characters; {MAX_PROMPT:,} are allowed",
                 remedy="Shorten the prompt.",
             )
-        if (size := len(orjson.dumps(params))) > MAX_PARAMS:
+        try:
+            prompt.encode()
+            size = len(orjson.dumps(params))
+        except (UnicodeEncodeError, TypeError) as error:
+            raise ParamsInvalid(f"The request cannot be written as JSON: {error}") from error
+        if not _fits(params):
+            raise ParamsInvalid(f"The parameters are nested more than {MAX_DEPTH} deep")
+        if size > MAX_PARAMS:
             raise ParamsInvalid(
                 f"The parameters take {size:,} bytes; {MAX_PARAMS:,} are allowed",
                 remedy="Give large inputs as files.",
@@ -235,7 +245,10 @@ class Job(Value):
     def from_json(cls, data: bytes, *, id: str) -> Job:
         """Read a job file, ours or the old system's. Raises CorruptFile when it does not hold the job `id`."""
         try:
-            job = cls.model_validate(orjson.loads(data))
+            document = orjson.loads(data)
+            if data.count(b"[") + data.count(b"{") > MAX_DEPTH and not _fits(document):
+                raise CorruptFile(f"not a job: nested more than {MAX_DEPTH} deep")
+            job = cls.model_validate(document)
         except orjson.JSONDecodeError as error:
             raise CorruptFile(f"not JSON: {error}") from error
         except ValidationError as error:
@@ -337,6 +350,17 @@ class Job(Value):
         """With fields of its newest attempt changed."""
         return self.having(attempts=[*self.attempts[:-1], self.attempts[-1].having(**changes)])
 
+    def found(self, *, remote_id: str, polling_url: str, cost: Cost | None) -> Job:
+        """With what a service had answered to a request, although the answer had seemed lost."""
+        return self.with_attempt(
+            phase=Phase.SUBMITTED,
+            remote_id=remote_id,
+            polling_url=polling_url,
+            cost=cost,
+            finished_at=None,
+            failure=None,
+        ).logged(f"[worker] FLUX task submitted: {remote_id}")
+
     def _end_attempt(self, now: datetime, **changes: Any) -> Job:
         return self.with_attempt(finished_at=now, **changes) if self.open_attempt else self
 
@@ -353,10 +377,23 @@ class Job(Value):
             cancel_requested=False,
         ).logged("[worker] completed")
 
-    def fail(self, failure: Failure, *, now: datetime, ambiguous: bool = False) -> Job:
-        """Failed for good, until somebody says retry."""
-        changes: dict[str, Any] = {"phase": Phase.AMBIGUOUS} if ambiguous else {}
-        ended = self._end_attempt(now, failure=failure, **changes)
+    def fail(
+        self,
+        failure: Failure,
+        *,
+        now: datetime,
+        ambiguous: bool = False,
+        keep_attempt: bool = False,
+    ) -> Job:
+        """Failed for good, until somebody says retry.
+
+        `ambiguous`: the attempt may have been paid for. `keep_attempt`: the service may still hold its picture,
+        so a retry asks for that one instead of beginning anew.
+        """
+        ended = self
+        if not keep_attempt:
+            changes = {"phase": Phase.AMBIGUOUS} if ambiguous else {}
+            ended = self._end_attempt(now, failure=failure, **changes)
         cost = ended.attempt.cost if ended.attempt else None
         return ended._move(
             Status.FAILED,
@@ -366,19 +403,22 @@ class Job(Value):
             finished_at=now,
         ).logged(f"[worker] error: {failure.message}")
 
-    def requeue(self, failure: Failure, *, delay_s: float, now: datetime) -> Job:
-        """Back in the queue for another attempt after a pause."""
-        return (
-            self._end_attempt(now, failure=failure)
-            ._move(
-                Status.QUEUED,
-                failure=failure,
-                lease=None,
-                progress=None,
-                not_before=Backoff(written=now, delay=delay_s),
-            )
-            .logged(f"[worker] {failure.kind}: {failure.message}; again in {delay_s:.1f} s")
+    def requeue(
+        self, failure: Failure, *, delay_s: float, now: datetime, keep_attempt: bool = False
+    ) -> Job:
+        """Back in the queue for another try after a pause: a new attempt, or the same one asked for again."""
+        ended = (
+            self.having(retried_count=self.retried_count + 1)
+            if keep_attempt and self.open_attempt
+            else self._end_attempt(now, failure=failure)
         )
+        return ended._move(
+            Status.QUEUED,
+            failure=failure,
+            lease=None,
+            progress=None,
+            not_before=Backoff(written=now, delay=delay_s),
+        ).logged(f"[worker] {failure.kind}: {failure.message}; again in {delay_s:.1f} s")
 
     def hand_back(self) -> Job:
         """Back in the queue as it is, because its worker stops. An open attempt stays open, to be adopted."""
@@ -394,25 +434,15 @@ class Job(Value):
                 message="The job was running when its program ended; what became of it is unknown",
                 remedy="Look for its picture; run the job again if there is none.",
             )
-            return freed._give_up(failure, now=now)
+            return freed.fail(failure, now=now, keep_attempt=True)
         if crashes > max_crashes:
             failure = Failure(
                 kind="poison",
                 message=f"{crashes} workers died while they ran this job",
                 remedy="Look at the worker's log for what this job does to it, then run the job again.",
             )
-            return freed._give_up(failure, now=now)
+            return freed.fail(failure, now=now, keep_attempt=True)
         return freed._move(Status.QUEUED).logged("[worker] worker lost; waiting for another")
-
-    def _give_up(self, failure: Failure, *, now: datetime) -> Job:
-        """Failed while its attempt stays open: the service may hold a picture that a retry will adopt."""
-        return self._move(
-            Status.FAILED,
-            failure=failure,
-            result=Result(error=failure.message),
-            lease=None,
-            finished_at=now,
-        ).logged(f"[worker] error: {failure.message}")
 
     def cancel(self, *, now: datetime, by_owner: bool = False) -> Job:
         """Cancelled, or marked so that the worker that has it (or will adopt it) cancels it at its service.
@@ -477,6 +507,14 @@ def new_id(now: datetime) -> str:
 def prompt_id(job_id: str, attempt: int) -> str:
     """The id under which a ComfyUI server gets an attempt: derived, so that it can be asked for after a crash."""
     return str(uuid.uuid5(NAMESPACE, f"{job_id}/{attempt}"))
+
+
+def _fits(value: Any, depth: int = MAX_DEPTH) -> bool:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if not isinstance(value, list | tuple):
+        return True
+    return depth > 0 and all(_fits(item, depth - 1) for item in value)
 
 
 def one_line(text: str) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.store.slots import Lane, Slot
-from orchestrator.store.store import Claim, LanesFor, Store, utc_now
-from orchestrator.store.watch import Watcher
+from orchestrator.store.store import Claim, LanesFor, Store, Subscription, utc_now
 from orchestrator.store.workers import HOST, LEASE_S, Presence, WorkerInfo
 
 __all__ = [
@@ -16,7 +15,7 @@ __all__ = [
     "Presence",
     "Slot",
     "Store",
-    "Watcher",
+    "Subscription",
     "WorkerInfo",
     "utc_now",
 ]

@@ -6,6 +6,7 @@ call per month, however many jobs it holds.
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import threading
@@ -18,6 +19,9 @@ import orjson
 
 from orchestrator.errors import CorruptFile
 from orchestrator.jobs import Job, Status
+from orchestrator.store.index import sortable_time
+
+logger = logging.getLogger(__name__)
 
 SCHEMA = """
 create table if not exists jobs (
@@ -95,13 +99,19 @@ class Archive:
             folder.mkdir(exist_ok=True)
             in_step = self._known().get(folder.name) in {None, folder.stat().st_mtime_ns}
             gone = [job for job in group if move(folder, job)]
-            rows = [(j.id, folder.name, j.status.value, j.backend, _text(j)) for j in gone]
-            self._write("delete from jobs where id = ?", [(job.id,) for job in gone])
-            self._write("insert into jobs values (?,?,?,?,?)", rows)
-            if in_step and folder.name in self._known():
-                self._note_month(folder.name, folder.stat().st_mtime_ns)
             moved += gone
+            try:
+                self._note_moved(folder, gone, in_step=in_step)
+            except sqlite3.OperationalError as error:
+                logger.warning("The index of the archive is behind: %s", error)
         return moved
+
+    def _note_moved(self, folder: Path, gone: list[Job], *, in_step: bool) -> None:
+        rows = [(j.id, folder.name, j.status.value, j.backend, _text(j)) for j in gone]
+        self._write("delete from jobs where id = ?", [(job.id,) for job in gone])
+        self._write("insert into jobs values (?,?,?,?,?)", rows)
+        if in_step and folder.name in self._known():
+            self._note_month(folder.name, folder.stat().st_mtime_ns)
 
     def page(
         self, *, limit: int, status: str | None = None, backend: str | None = None
@@ -124,7 +134,16 @@ class Archive:
         return [str(row[0]) for row in rows]
 
     def reconcile(self) -> None:
-        """Bring the index up to date with the folders; from nothing if need be."""
+        """Bring the index up to date with the folders; from nothing if need be.
+
+        On a full disk, or while another process writes it for long, it stays behind.
+        """
+        try:
+            self._reconcile()
+        except sqlite3.OperationalError as error:
+            logger.warning("The index of the archive is behind: %s", error)
+
+    def _reconcile(self) -> None:
         known = self._known()
         months = self._months()
         for month in months:
@@ -169,7 +188,7 @@ class Archive:
             if document["id"] != path.stem:
                 raise ValueError(f"the job in it is {str(document['id'])[:80]!r}")
             status, backend = Status(document["status"]).value, str(document["backend"])
-            return (path.stem, month, status, backend, str(document["createdAt"]))
+            return (path.stem, month, status, backend, sortable_time(document["createdAt"]))
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:
@@ -233,4 +252,4 @@ def _where(status: str | None, backend: str | None) -> tuple[str, list[str]]:
 
 
 def _text(job: Job) -> str:
-    return str(job.model_dump(mode="json", include={"created_at"})["created_at"])
+    return sortable_time(job.created_at.isoformat())

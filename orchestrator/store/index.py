@@ -12,6 +12,7 @@ import time
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -19,9 +20,11 @@ import orjson
 from orchestrator.errors import CorruptFile
 from orchestrator.files import DISK, Disk
 from orchestrator.jobs import Job, Status
+from orchestrator.store.layout import JOB_ID
 
 MAX_FILE = 1_000_000  # bytes; a larger file is no job and is not read
 TICK_NS = 20_000_000  # older kernels stamp files only every few ms: a younger stamp proves nothing
+TIME_LENGTH = len("2026-11-22T12:00:00.000000Z")
 WAITING = frozenset({Status.CREATED, Status.QUEUED})
 Signature = tuple[int, int, int]
 Order = tuple[int, str, str]
@@ -30,7 +33,18 @@ Order = tuple[int, str, str]
 class Entry:
     """A job file as last read."""
 
-    __slots__ = ("_job", "backend", "document", "order", "signature", "status", "trusted")
+    __slots__ = (
+        "_job",
+        "attempt",
+        "backend",
+        "created",
+        "document",
+        "order",
+        "signature",
+        "status",
+        "trusted",
+        "worker",
+    )
 
     def __init__(self, document: dict[str, Any], signature: Signature, *, trusted: bool) -> None:
         self.document = document
@@ -38,12 +52,21 @@ class Entry:
         self.trusted = trusted
         self.status = Status(document["status"])
         self.backend: str = document["backend"]
+        if not isinstance(self.backend, str):
+            raise TypeError(f"backend is {type(self.backend).__name__}")
+        self.created = sortable_time(document["createdAt"])
+        lease = document.get("lease")
+        # who holds the job, and on which machine
+        self.worker = (str(lease["worker"]), str(lease["host"])) if lease else None
+        attempts = document.get("attempts")
+        # the newest attempt, as it is on the disk
+        self.attempt: dict[str, Any] | None = {**attempts[-1]} if attempts else None
         self._job: Job | None = None
         self.order: Order | None = None
         if self.status in WAITING and not (self.status == Status.CREATED and document.get("hold")):
             urgency = -1_000_000 if self.open_host else 0
             priority = int(document.get("priority") or 0)
-            self.order = (urgency - priority, str(document["createdAt"]), str(document["id"]))
+            self.order = (urgency - priority, self.created, str(document["id"]))
 
     @property
     def open_host(self) -> str | None:
@@ -59,24 +82,17 @@ class Entry:
 
     @property
     def _open_attempt(self) -> dict[str, Any] | None:
-        attempts = self.document.get("attempts")
-        return attempts[-1] if attempts and not attempts[-1].get("finishedAt") else None
-
-    @property
-    def worker(self) -> tuple[str, str] | None:
-        """Who holds the job, and on which machine."""
-        lease = self.document.get("lease")
-        return (str(lease["worker"]), str(lease["host"])) if lease else None
-
-    @property
-    def created(self) -> str:
-        """The time of creation, as text that sorts."""
-        return str(self.document["createdAt"])
+        attempt = self.attempt
+        return attempt if attempt and not attempt.get("finishedAt") else None
 
     def job(self) -> Job:
         """The whole job. Raises CorruptFile when only its head makes sense."""
         if self._job is None:
-            self._job = Job.from_json(orjson.dumps(self.document), id=str(self.document["id"]))
+            try:
+                data = orjson.dumps(self.document)
+            except TypeError as error:  # it can be read but not written: nested too deeply
+                raise CorruptFile(f"not a job: {error}") from error
+            self._job = Job.from_json(data, id=str(self.document["id"]))
         return self._job
 
 
@@ -200,13 +216,18 @@ class Index:
             before.signature, before.trusted = entry.signature, entry.trusted
             return []
         with self._lock:
-            now = self._entries.get(job_id)
-            if now and int(now.document.get("revision") or 0) > int(
-                entry.document.get("revision") or 0
-            ):
-                return []  # another thread has written since the file was read
+            # another thread may have written, and noted it, since the file was read. Its revision would not
+            # tell: a file that somebody put back by hand may have a smaller one
+            if self._entries.get(job_id) is not before and not self._is_current(job_id, entry):
+                return []
             self._set(job_id, entry)
         return [job_id]
+
+    def _is_current(self, job_id: str, entry: Entry) -> bool:
+        try:
+            return _signature(os.lstat(self._path(job_id))) == entry.signature
+        except OSError:
+            return False
 
     def _path(self, job_id: str) -> str:
         return f"{self._root}/{job_id}.json"
@@ -231,6 +252,18 @@ def _signature(stat: os.stat_result) -> Signature:
     return (stat.st_mtime_ns, stat.st_ino, stat.st_size)
 
 
+def sortable_time(said: object) -> str:
+    """The text of a time, so that texts sort as the times do; other systems write other lengths and zones."""
+    text = str(said)
+    if len(text) == TIME_LENGTH and text.endswith("Z"):
+        return text
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return f"{when.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+
+
 def _is_plain(stat: os.stat_result) -> bool:
     return (stat.st_mode & 0o170000) == 0o100000
 
@@ -244,6 +277,8 @@ def _parse(data: bytes, stat: os.stat_result, job_id: str) -> Entry:
         raise CorruptFile(f"not JSON: {error}") from error
     if not isinstance(document, dict):
         raise CorruptFile("not a JSON object")
+    if not JOB_ID.fullmatch(job_id):
+        raise CorruptFile("its name cannot be a job's")
     if document.get("id") != job_id:
         raise CorruptFile(
             f"the file is named {job_id}, the job in it {str(document.get('id'))[:80]!r}"
@@ -251,6 +286,6 @@ def _parse(data: bytes, stat: os.stat_result, job_id: str) -> Entry:
     trusted = time.time_ns() - stat.st_mtime_ns > TICK_NS
     try:
         entry = Entry(document, _signature(stat), trusted=trusted)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:
         raise CorruptFile(f"not a job: {error!r}") from error
     return entry

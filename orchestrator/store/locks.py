@@ -138,7 +138,9 @@ class ShardLocks:
 
         Raises StoreBusy when it was waited for in vain.
         """
-        return self._hold(SHARDS[zlib.crc32(job_id.encode()) % len(SHARDS)], wait_s)
+        # a name that is not UTF-8 can lie in the folder; it is locked to be set aside
+        number = zlib.crc32(job_id.encode(errors="surrogateescape")) % len(SHARDS)
+        return self._hold(SHARDS[number], wait_s)
 
     def hold_archive(self) -> AbstractContextManager[bool]:
         """Hold the lock of the archive. A job's lock may be taken inside, never the other way round."""

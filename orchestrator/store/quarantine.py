@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orchestrator.errors import CorruptFile, OrchestratorError
 from orchestrator.files import Disk
-from orchestrator.jobs import Job
+from orchestrator.jobs import Job, one_line
 from orchestrator.store.index import MAX_FILE
 from orchestrator.store.layout import Layout
 from orchestrator.store.locks import ShardLocks
@@ -44,7 +44,7 @@ class Quarantine:
         except FileNotFoundError:
             return False
         except (OSError, OrchestratorError) as trouble:
-            logger.warning("Could not set aside %s: %s", path.name, trouble)
+            logger.warning("Could not set aside %s: %s", _shown(path.name), trouble)
             return False
 
     def take(self, path: Path, error: CorruptFile) -> bool:
@@ -53,16 +53,22 @@ class Quarantine:
         try:
             self._disk.replace(path, target)
         except OSError as trouble:
-            logger.warning("Could not set aside %s: %s", path.name, trouble)
+            logger.warning("Could not set aside %s: %s", _shown(path.name), trouble)
             return False
-        logger.warning("Set aside %s in %s: %s", path.name, self._layout.corrupt.name, error)
+        name, why = _shown(path.name), _shown(error.message)
+        logger.warning("Set aside %s in %s: %s", name, self._layout.corrupt.name, why)
         when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        note = f"{when} {path.name} was set aside: {error.message}\n{error.remedy}\n"
+        note = f"{when} {name} was set aside: {why}\n{error.remedy}\n"
         try:
             target.with_name(target.name + ".txt").write_text(note, "utf-8")
         except OSError:
-            logger.warning("No space for the note beside %s", target.name)
+            logger.warning("No space for the note beside %s", name)
         return True
+
+
+def _shown(text: str) -> str:
+    """Somebody else's text, fit for one line of a log: file names may hold line breaks and bytes that are no text."""
+    return one_line(text.encode(errors="replace").decode())
 
 
 def _is_job(path: Path, job_id: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable
@@ -35,7 +36,13 @@ class Slot:
         self._path = path
 
     def release(self) -> None:
-        """Make room for another job."""
+        """Make room for another job. A worker that dies instead leaves its note: the service may have the job."""
+        with contextlib.suppress(OSError):
+            _note(self, "")
+        self._lock.release()
+
+    def leave(self) -> None:
+        """Let go of a place that was only looked at."""
         self._lock.release()
 
 
@@ -56,7 +63,7 @@ class Slots:
             if slot := self._try(name, lane):
                 holder = _holder(slot)
                 if holder and holder != job_id and in_use(holder, name):
-                    slot.release()
+                    slot.leave()
                     continue
                 _note(slot, job_id)
                 return slot
@@ -67,7 +74,7 @@ class Slots:
         the job is at the service already, and whoever sits on its place counts for it."""
         slot = self._try(name, lane) if name and name.startswith(f"{lane.name}.") else None
         if slot and _holder(slot) not in {"", job_id}:
-            slot.release()
+            slot.leave()
             return None
         return slot
 

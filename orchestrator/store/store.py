@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import logging
 import os
+import threading
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
@@ -18,25 +19,22 @@ from pathlib import Path
 
 from orchestrator.errors import CorruptFile, DiskFull, JobExists, JobNotFound, StoreBusy
 from orchestrator.files import DISK, Disk, is_full, temp_name
-from orchestrator.jobs import MAX_CRASHES, TERMINAL, Job, Status
+from orchestrator.jobs import MAX_CRASHES, TERMINAL, Job, Phase, Status
 from orchestrator.store.archive import Archive
 from orchestrator.store.ballast import Ballast
-from orchestrator.store.index import Entry, Index
+from orchestrator.store.index import Entry, Index, sortable_time
 from orchestrator.store.layout import Layout, checked
 from orchestrator.store.locks import ShardLocks
 from orchestrator.store.progress import ProgressFiles
 from orchestrator.store.quarantine import Quarantine
 from orchestrator.store.receipts import Receipts
 from orchestrator.store.slots import Lane, Slot, Slots
-from orchestrator.store.watch import Watcher
+from orchestrator.store.watch import OnChange, Watcher
 from orchestrator.store.workers import HOST, LEASE_S, Observer, Presence, monotonic
 
 logger = logging.getLogger(__name__)
 
 READ_TRIES = 3  # between the hot folder and the archive, and against ESTALE of a network drive
-YOUNG_S = (
-    0.5  # a file this fresh that makes no sense may still be in the middle of somebody's write
-)
 LanesFor = Callable[[str, str | None], Sequence[Lane]]
 Prepare = Callable[[Job, Lane], Job]
 
@@ -47,11 +45,22 @@ def utc_now() -> datetime:
 
 
 @dataclass(frozen=True)
+class Subscription:
+    """Somebody is told of changes; end it when done."""
+
+    end: Callable[[], None]
+
+
+@dataclass(frozen=True)
 class Claim:
-    """A job that this process may run, and its place at the service host."""
+    """A job that this process may run, and its place at the service host.
+
+    `adopted`: another worker began the open attempt, and the service may have it.
+    """
 
     job: Job
     slot: Slot | None
+    adopted: bool
 
     @property
     def fence(self) -> int:
@@ -91,6 +100,9 @@ class Store:
         self._archive = Archive(self.layout.old, self.layout.index, on_corrupt=self.quarantine.take)
         self._ballast = Ballast(self.layout.ballast, disk=disk)
         self._abandoned: dict[str, float] = {}
+        self._watching = threading.Lock()
+        self._watcher: Watcher | None = None
+        self._listeners: list[OnChange] = []
         self._ballast.keep()
 
     def close(self) -> None:
@@ -121,12 +133,20 @@ class Store:
         With `fence` only whoever claimed the job with it may write; Fenced is raised otherwise.
         Raises JobNotFound, CorruptFile, StoreBusy, DiskFull, and whatever `change` raises.
         """
+        return self._changed(job_id, change, fence=fence)[0]
+
+    def _changed(
+        self, job_id: str, change: Callable[[Job], Job], *, fence: int | None = None
+    ) -> tuple[Job, bool]:
+        """A job after `change`, and whether that changed it."""
         with self._locks.hold(job_id):
             job = self._read(job_id)
             if fence is not None:
                 job.owned(fence)
             changed = change(job)
-            return job if changed is job else self._put(changed.having(revision=job.revision + 1))
+            if changed is job:
+                return job, False
+            return self._put(changed.having(revision=job.revision + 1)), True
 
     def claim(
         self,
@@ -152,21 +172,31 @@ class Store:
             if not offered:
                 closed.add(kind)
                 continue
-            if not self._is_due(entry, now):
+            if not self._is_due(job_id, entry, now):
                 continue
             slot = self._slot(entry, job_id, offered)
             if slot is None and kind[1] is None:
                 closed.add(kind)
                 continue
-            job = self._try_claim(job_id, worker, slot, now, prepare)
-            if job is not None:
-                return Claim(job, slot)
-            if slot is not None:
-                slot.release()
+            claim = None
+            try:
+                claim = self._try_claim(job_id, worker, slot, now, prepare)
+            finally:
+                if claim is None and slot is not None:
+                    # a job with an attempt keeps its place's note: whoever has it now may be at the service
+                    slot.release() if kind[1] is None else slot.leave()
+            if claim is not None:
+                return claim
         return None
 
-    def _is_due(self, entry: Entry, now: datetime) -> bool:
-        return not entry.document.get("notBefore") or entry.job().is_due(now)
+    def _is_due(self, job_id: str, entry: Entry, now: datetime) -> bool:
+        if not entry.document.get("notBefore"):
+            return True
+        try:
+            return entry.job().is_due(now)
+        except CorruptFile as error:
+            self._set_aside(job_id, error)
+            return False
 
     def _slot(self, entry: Entry, job_id: str, offered: Sequence[Lane]) -> Slot | None:
         if entry.open_host is not None:
@@ -189,12 +219,16 @@ class Store:
 
     def _uses_slot(self, job_id: str, slot: str) -> bool:
         """Whether a job whose worker is gone may still be at the service, on this place."""
-        entry = self._index.get(job_id)
-        return entry is not None and entry.status not in TERMINAL and entry.open_slot == slot
+        try:  # from the disk: what this process last read may be older than the attempt
+            job = self._read(job_id)
+        except (JobNotFound, CorruptFile):
+            return False
+        attempt = job.open_attempt
+        return not job.is_terminal and attempt is not None and attempt.slot == slot
 
     def _try_claim(
         self, job_id: str, worker: str, slot: Slot | None, now: datetime, prepare: Prepare | None
-    ) -> Job | None:
+    ) -> Claim | None:
         broken: CorruptFile | None = None
         # tried, not waited for: whoever holds the lock is claiming this job, and there are others
         with self._locks.hold(job_id, wait_s=0) as held:
@@ -205,9 +239,11 @@ class Store:
                 if job.is_waiting and job.is_due(now):
                     name = slot.name if slot else None
                     claimed = job.claim(worker=worker, host=HOST, slot=name, now=now)
-                    if prepare and slot and not job.open_attempt:
+                    adopted = job.open_attempt is not None
+                    if prepare and slot and not adopted:
                         claimed = prepare(claimed, slot.lane)
-                    return self._put(claimed.having(revision=job.revision + 1))
+                    written = self._put(claimed.having(revision=job.revision + 1))
+                    return Claim(written, slot, adopted)
             except JobNotFound:
                 pass
             except CorruptFile as error:
@@ -238,10 +274,10 @@ class Store:
                 if judged[owner]:
                     continue
             try:
-                job = self.update(job_id, partial(self._recovered, was=owner))
+                job, is_freed = self._changed(job_id, partial(self._recovered, was=owner))
             except (JobNotFound, CorruptFile, StoreBusy):
                 continue
-            if job.status is not Status.RUNNING:
+            if is_freed:
                 freed.append(job)
         return freed
 
@@ -261,8 +297,8 @@ class Store:
         jobs = []
         for job_id in job_ids:
             entry = self._index.get(job_id)
-            if entry is not None and entry.status in TERMINAL:
-                jobs.append(entry.job())
+            if entry is not None and entry.status in TERMINAL and (job := self._known(job_id)):
+                jobs.append(job)
         with self._locks.hold_archive():
             moved = self._archive.add(jobs, self._move_to)
         for folder in {self._archive.month_of(job) for job in moved}:
@@ -292,6 +328,7 @@ class Store:
                 raise
             stat = self._write(job.id, data)
         self._index.put(job, data, stat)
+        self._tell({job.id})  # the watcher will find nothing new in a file this process wrote
         return job
 
     def _write(self, job_id: str, data: bytes) -> os.stat_result:
@@ -377,9 +414,12 @@ class Store:
             and (backend is None or its_backend == backend)
         )
         old = self._archive.page(limit=offset + limit, status=status, backend=backend)
-        page = heapq.nlargest(offset + limit, hot + old)[offset:]
+        # another process may have archived a job that this one still has in mind
+        listed = {job_id for _, job_id in hot}
+        new = [row for row in old if row[1] not in listed]
+        page = heapq.nlargest(offset + limit, hot + new)[offset:]
         jobs = [job for _, job_id in page if (job := self._known(job_id))]
-        return jobs, len(hot) + archived
+        return jobs, len(hot) + archived - (len(old) - len(new))
 
     def counts(self) -> Counter[Status]:
         """How many jobs have which status, archived ones included."""
@@ -401,18 +441,35 @@ class Store:
         except CorruptFile as error:
             if entry:
                 self._set_aside(job_id, error)
+            elif path := self._archive.find(job_id):
+                self.quarantine.take(path, error)
         except JobNotFound:
             pass  # went between the two looks
         return None
 
+    def wants_cancel(self, job_id: str) -> bool:
+        """Whether somebody asked for a job to be cancelled, as far as this process has noticed."""
+        entry = self._index.get(job_id)
+        return entry is not None and bool(entry.document.get("cancelRequested"))
+
+    def with_late_receipts(self) -> list[Job]:
+        """Carry on jobs whose paid request had seemed lost, and whose receipt has turned up; returns them."""
+        return [
+            self.update(job_id, lambda job: job.release(now=self.now()))
+            for job_id, entry in self._index.entries()
+            if entry.status is Status.FAILED
+            and (entry.attempt or {}).get("phase") == Phase.AMBIGUOUS
+            and self.receipts.read((entry.attempt or {}).get("receipt")) is not None
+        ]
+
     def ended_before(self, cutoff: datetime, *, keep: int) -> list[str]:
         """Ended jobs to archive: those older than `cutoff`, and all but the newest `keep`."""
         ended = sorted(
-            (str(entry.document.get("finishedAt") or entry.created), job_id)
+            (sortable_time(entry.document.get("finishedAt") or entry.created), job_id)
             for job_id, entry in self._index.entries()
             if entry.status in TERMINAL
         )
-        cut = cutoff.isoformat()
+        cut = sortable_time(cutoff.isoformat())
         surplus = max(0, len(ended) - keep)
         return [job_id for n, (at, job_id) in enumerate(ended) if at < cut or n < surplus]
 
@@ -434,31 +491,41 @@ class Store:
 
     # ---------------------------------------------------------------- watching
 
-    def watch(
-        self, on_change: Callable[[set[str]], None], *, force_polling: bool = False
-    ) -> Watcher:
-        """Call back, from a thread, with the ids of jobs whose file or progress changed. Stop it when done."""
+    def watch(self, on_change: OnChange, *, force_polling: bool = False) -> Subscription:
+        """Call back with the ids of jobs whose file or progress changed, whoever changed it; until ended.
 
-        def on_names(paths: set[str]) -> None:
-            changed: set[str] = set()
-            for path in paths:
-                name = os.path.basename(path)
-                if name.endswith(".json"):
-                    changed.update(self._index.read(name[:-5]))
-                elif job_id := self.progress.changed_job(path):
-                    changed.add(job_id)
-            if changed:
-                on_change(changed)
+        The call comes from a thread: the watcher's, or the one that wrote.
+        """
+        with self._watching:
+            self._listeners.append(on_change)
+            if self._watcher is None:
+                self._watcher = Watcher(
+                    [self.layout.root, self.layout.progress],
+                    on_names=self._names_changed,
+                    on_look=lambda: self._tell(set(self.refresh())),
+                    force_polling=force_polling,
+                )
+                self._watcher.start()
+        return Subscription(partial(self._unwatch, on_change))
 
-        def on_look() -> None:
-            if changed := set(self.refresh()):
-                on_change(changed)
+    def _unwatch(self, on_change: OnChange) -> None:
+        with self._watching:
+            self._listeners.remove(on_change)
+            watcher, self._watcher = self._watcher, None if not self._listeners else self._watcher
+        if self._watcher is None and watcher is not None:
+            watcher.stop()
 
-        watcher = Watcher(
-            [self.layout.root, self.layout.progress],
-            on_names=on_names,
-            on_look=on_look,
-            force_polling=force_polling,
-        )
-        watcher.start()
-        return watcher
+    def _names_changed(self, paths: set[str]) -> None:
+        changed: set[str] = set()
+        for path in paths:
+            name = os.path.basename(path)
+            if name.endswith(".json"):
+                changed.update(self._index.read(name[:-5]))
+            elif job_id := self.progress.changed_job(path):
+                changed.add(job_id)
+        self._tell(changed)
+
+    def _tell(self, changed: set[str]) -> None:
+        if changed:
+            for listener in list(self._listeners):
+                listener(changed)

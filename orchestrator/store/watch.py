@@ -58,10 +58,8 @@ class Watcher:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; it notices within half a second."""
+        """Ask the thread to end; it notices within half a second."""
         self._stop.set()
-        if self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join(timeout=2)
 
     def _run(self) -> None:
         while not self._stop.is_set():

@@ -58,13 +58,16 @@ class Presence:
         said = {"name": name, "pid": self._process, "host": HOST}
         self._path.write_bytes(orjson.dumps(said))
         self._lock = KernelLock(_lock_file(self._path))
+        self._take_lock()
+        self._beat_ns = 0
+        self.beat()
+
+    def _take_lock(self) -> None:
         deadline = time.monotonic() + 5
         while not self._lock.try_acquire():  # an observer that probes it holds it for microseconds
             if time.monotonic() > deadline:
                 raise StoreBusy(f"The presence file {self._path.name} is locked by another process")
             time.sleep(0.001)
-        self._beat_ns = 0
-        self.beat()
 
     def beat(self) -> None:
         """Show that the worker's loop still turns."""
@@ -74,6 +77,8 @@ class Presence:
             os.utime(self._path, ns=(self._beat_ns, self._beat_ns))
         except FileNotFoundError:  # somebody emptied .lab: be seen again
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.release()  # the file it was on is gone with the rest
+            self._take_lock()
             self._path.write_bytes(
                 orjson.dumps({"name": "worker", "pid": self._process, "host": HOST})
             )

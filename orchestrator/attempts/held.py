@@ -1,0 +1,90 @@
+"""A claimed job in a worker's hands."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
+
+from orchestrator.jobs import Job, Progress
+from orchestrator.store import Claim, Presence, Store
+
+PROGRESS_EVERY_S = 0.25  # what a person can follow; each is a file written
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Held:
+    """What an attempt may do with its job: change it under its fence, and say how far it is.
+
+    `job` is the job as last written. Nothing here blocks the event loop: files are written by the store's threads.
+    """
+
+    def __init__(
+        self, store: Store, claim: Claim, *, presence: Presence, threads: Executor
+    ) -> None:
+        self.job = claim.job
+        self.fence = claim.fence
+        self.adopted = claim.adopted
+        self.store = store
+        self._slot = claim.slot
+        self._presence = presence
+        self._threads = threads
+        self._said_at = 0.0
+        self._saying: asyncio.Future[None] | None = None
+
+    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a blocking function in the store's threads."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, partial(function, *args, **kwargs))
+
+    async def update(self, change: Callable[[Job], Job]) -> Job:
+        """Change the job on the disk. Raises Fenced when another worker has taken it over."""
+        update = partial(self.store.update, self.job.id, change, fence=self.fence)
+        self.job = await self.call(update)
+        return self.job
+
+    def may_pay(self) -> bool:
+        """Whether this worker's last sign of life is young enough that nobody can have taken the job over."""
+        return self._presence.is_fresh
+
+    def report(self, progress: Progress) -> None:
+        """Say how far the attempt is; at most four times a second reach the disk."""
+        now = time.monotonic()
+        if now - self._said_at < PROGRESS_EVERY_S or (self._saying and not self._saying.done()):
+            return
+        self._said_at = now
+        write = partial(self.store.progress.write, self.job.id, progress, fence=self.fence)
+        self._saying = asyncio.get_running_loop().run_in_executor(self._threads, write)
+
+    def free_slot(self) -> None:
+        """Make room at the service host: this job does not need it any more."""
+        if self._slot is not None:
+            self._slot.release()
+            self._slot = None
+
+    async def close(self) -> None:
+        """Forget the live progress and free the slot, after the job was written for the last time."""
+        if self._saying is not None:
+            await asyncio.wait([self._saying])
+        await self.call(self.store.progress.clear, self.job.id)
+        self.free_slot()
+
+
+async def finish_even_if_cancelled(act: Coroutine[Any, Any, T]) -> T:
+    """Await something that must not stop half-way; a cancellation is passed on when it is done."""
+    task: asyncio.Task[T] = asyncio.ensure_future(act)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait([task])  # being cancelled, it leaves the task alone
+        except asyncio.CancelledError:
+            cancelled = True
+    result = task.result()
+    if cancelled:
+        raise asyncio.CancelledError
+    return result

@@ -1,0 +1,51 @@
+"""What the worker needs to know of a service: where jobs may run, and how an attempt goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from orchestrator.attempts.held import Held
+from orchestrator.errors import OrchestratorError
+from orchestrator.jobs import Cost, Job
+from orchestrator.store import Lane
+
+
+class Service(Protocol):
+    """One service, perhaps with several hosts."""
+
+    name: str
+
+    def lanes(self, host: str | None) -> Sequence[Lane]:
+        """Where a new job may go, best first; or the lane of a job that may still be at `host`.
+
+        Empty when the service takes none now: the job waits.
+        """
+        ...
+
+    def begin(self, job: Job, lane: Lane, now: datetime) -> Job:
+        """The job with its first step written down, in the same write that claims it; or as it is."""
+        ...
+
+    async def run(self, held: Held) -> tuple[list[str], Cost | None]:
+        """Carry an attempt through, or adopt the one that is open; returns the files and what they cost.
+
+        Raises ServiceError and its kind for whatever goes wrong.
+        """
+        ...
+
+    async def cancel(self, job: Job) -> None:
+        """Stop what the service does for a job, as far as it lets us."""
+        ...
+
+    def keeps(self, job: Job, error: OrchestratorError, *, last: bool) -> bool:
+        """Whether the open attempt is to be asked for again after an error, instead of beginning a new one.
+
+        `last`: the job fails now, and only the user can have it tried again.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
+        ...

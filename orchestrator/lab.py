@@ -1,0 +1,356 @@
+"""The lab: everything put together for a notebook, the command line or the server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Container, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import psutil
+from pydantic import SecretStr
+
+from orchestrator import backends, health
+from orchestrator.attempts import BFLService, ComfyUIService
+from orchestrator.connectors.bfl import BFL, POST_READ_S
+from orchestrator.connectors.comfyui import ComfyUI
+from orchestrator.engine.process import EngineProcess
+from orchestrator.errors import JobExists, OrchestratorError, ParamsInvalid
+from orchestrator.files import write_whole
+from orchestrator.handles import JobHandle, Picture
+from orchestrator.health import HealthReport
+from orchestrator.images import sidecar
+from orchestrator.jobs import Job, Status
+from orchestrator.paths import Paths
+from orchestrator.settings import DEFAULT_COMFY_URL, Settings
+from orchestrator.store import Store
+from orchestrator.worker import Worker
+
+if TYPE_CHECKING:
+    import pandas
+
+PROBE_S = 2.0
+
+
+class Lab:
+    """The jobs, the pictures and the services of one paths.json.
+
+    Cheap to make: nothing runs in the background until something is waited for or `worker` is entered.
+    """
+
+    def __init__(self, paths: Paths, settings: Settings) -> None:
+        self.paths = paths
+        self.settings = settings
+        paths.create()
+        self.store = Store(paths.jobs)
+        self._rng = random.SystemRandom()
+
+    @classmethod
+    def open(cls, paths: Path | str | None = None) -> Lab:
+        """The lab of a paths.json, or of the folder that has one; by default the one `Paths.find` finds.
+
+        Raises ConfigError and its kinds.
+        """
+        if paths is None:
+            found = Paths.find()
+        else:
+            path = Path(paths)
+            found = Paths.load(path / "paths.json" if path.is_dir() else path)
+        return cls(found, Settings.load(found))
+
+    def close(self) -> None:
+        """Close files."""
+        self.store.close()
+
+    def __enter__(self) -> Lab:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Lab({str(self.paths.file)!r})"
+
+    # ---------------------------------------------------------------- submitting
+
+    async def generate(
+        self,
+        prompt: str,
+        *,
+        backend: str = "sd15",
+        hold: bool = False,
+        priority: int = 0,
+        **params: Any,
+    ) -> JobHandle:
+        """Submit a job; a worker makes the picture. `params` are the backend's: steps, seed, width, …
+
+        Raises UnknownBackend, ParamsInvalid, DiskFull.
+        """
+        job = await asyncio.to_thread(
+            self.submit, prompt, backend=backend, params=params, hold=hold, priority=priority
+        )
+        return JobHandle(self, job)
+
+    async def image(self, prompt: str, **options: Any) -> Picture:
+        """Submit a job and wait for its first picture; takes what `generate` takes. Raises JobFailed as well."""
+        return await (await self.generate(prompt, **options)).picture()
+
+    def submit(
+        self,
+        prompt: str,
+        *,
+        backend: str = "sd15",
+        params: dict[str, Any] | None = None,
+        hold: bool = False,
+        priority: int = 0,
+    ) -> Job:
+        """Submit a job, blocking for some milliseconds; see `generate`."""
+        if not prompt.strip():
+            raise ParamsInvalid("The prompt is empty", remedy="Say what the picture should show.")
+        chosen = backends.get(backend)
+        seeded = backends.with_seed(params or {}, chosen, self._rng)
+        backends.parse(chosen, seeded)
+        job = Job.new(
+            backend=backend,
+            prompt=prompt,
+            params=seeded,
+            now=self.store.now(),
+            hold=hold,
+            priority=priority,
+        )
+        try:
+            return self.store.create(job)
+        except OSError:  # a network drive may have done it and said no: the id tells
+            with contextlib.suppress(JobExists):
+                return self.store.create(job)
+            return self.store.get(job.id)
+
+    def run(self, job_id: str) -> Job:
+        """Release a draft, or run an ended job again. Raises JobNotFound, InvalidTransition."""
+        return self._change(job_id, lambda job: job.release(now=self.store.now()))
+
+    def retry(self, job_id: str) -> Job:
+        """A new attempt at a job that failed or was cancelled. Raises JobNotFound, InvalidTransition."""
+        return self.run(job_id)
+
+    def cancel(self, job_id: str) -> Job:
+        """Cancel a job in any status but an ended one. Raises JobNotFound, InvalidTransition.
+
+        A job that a service is working on is cancelled by the worker that has it, within a second.
+        """
+        return self._change(job_id, lambda job: job.cancel(now=self.store.now()))
+
+    def _change(self, job_id: str, change: Any) -> Job:
+        self.store.refresh()
+        return self.store.update(self.store.resolve(job_id), change)
+
+    # ---------------------------------------------------------------- looking
+
+    def job(self, job_id: str) -> JobHandle:
+        """A job by its id or the beginning of it. Raises JobNotFound."""
+        self.store.refresh()
+        return JobHandle(self, self.store.get(self.store.resolve(job_id)))
+
+    def page(
+        self,
+        *,
+        status: Status | None = None,
+        backend: str | None = None,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> tuple[list[Job], int]:
+        """Jobs, newest first, and how many there are in all."""
+        self.store.refresh()
+        return self.store.page(status=status, backend=backend, limit=limit, offset=offset)
+
+    def jobs(
+        self, *, status: str | None = None, backend: str | None = None, limit: int = 1000
+    ) -> pandas.DataFrame:
+        """The newest jobs as a table."""
+        import pandas
+
+        wanted = Status(status) if status else None
+        jobs, _ = self.page(status=wanted, backend=backend, limit=limit)
+        return pandas.DataFrame([_job_row(job) for job in jobs], columns=JOB_COLUMNS)
+
+    def images(self, *, backend: str | None = None, limit: int = 1000) -> pandas.DataFrame:
+        """The newest pictures as a table, each with the job that made it."""
+        import pandas
+
+        rows = [_image_row(picture) for picture in self.pictures(backend=backend, limit=limit)]
+        return pandas.DataFrame(rows, columns=IMAGE_COLUMNS)
+
+    def pictures(self, *, backend: str | None = None, limit: int = 50) -> list[Picture]:
+        """The newest pictures that are still in their folder."""
+        jobs, _ = self.page(status=Status.DONE, backend=backend, limit=limit)
+        made = [picture for job in jobs for picture in JobHandle(self, job).pictures]
+        return [picture for picture in made if picture.path.is_file()][:limit]
+
+    async def health(self) -> HealthReport:
+        """What runs, what does not, and what to do about it."""
+        return await health.report(self.paths, self.settings, self.store, hosts=self.comfy_hosts())
+
+    # ---------------------------------------------------------------- following
+
+    @contextlib.contextmanager
+    def changes(self, job_id: str | None = None) -> Iterator[asyncio.Event]:
+        """An event of the running loop that is set whenever the job, or any job, or its progress changes."""
+        event, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def tell(changed: set[str]) -> None:
+            if job_id is None or job_id in changed:
+                with contextlib.suppress(RuntimeError):  # the loop has been closed
+                    loop.call_soon_threadsafe(event.set)
+
+        subscription = self.store.watch(tell)
+        try:
+            yield event
+        finally:
+            subscription.end()
+
+    # ---------------------------------------------------------------- working
+
+    @contextlib.asynccontextmanager
+    async def worker(
+        self, *, name: str = "worker", only: Container[str] | None = None
+    ) -> AsyncIterator[Worker]:
+        """Run the job loop in this event loop. Where no ComfyUI is configured or answers, the embedded engine is
+        started for as long as the worker runs."""
+        async with self._comfyui() as hosts:
+            worker = self._make_worker(hosts, name=name, only=only)
+            running = asyncio.create_task(worker.run(), name=name)
+            try:
+                yield worker
+            finally:
+                worker.stop()
+                await running
+
+    async def work(self, *, name: str = "worker") -> None:
+        """Run the job loop until cancelled; then its jobs are handed back."""
+        async with self._comfyui() as hosts:
+            await self._make_worker(hosts, name=name, only=None).run()
+
+    def _make_worker(self, hosts: list[str], *, name: str, only: Container[str] | None) -> Worker:
+        images = self.paths.drop_out
+        comfyui = ComfyUIService([ComfyUI(host) for host in hosts], images=images)
+        key = self.settings.bfl_api_key or SecretStr("")
+        bfl = BFLService(
+            BFL(self.settings.bfl_base_url, key),
+            images=images,
+            late_receipt_s=POST_READ_S + self.store.lease_s,
+        )
+        return Worker(self.store, [comfyui, bfl], name=name, only=only)
+
+    def comfy_hosts(self) -> list[str]:
+        """The ComfyUI servers of the lab: those of COMFY_URL, else the embedded engine that is running, else the
+        usual port."""
+        if self.settings.comfy_urls:
+            return self.settings.comfy_urls
+        engine = self._engine_url()
+        return [engine] if engine else [DEFAULT_COMFY_URL]
+
+    @contextlib.asynccontextmanager
+    async def _comfyui(self) -> AsyncIterator[list[str]]:
+        if self.settings.comfy_urls:
+            yield self.settings.comfy_urls
+            return
+        for url in (self._engine_url(), DEFAULT_COMFY_URL):
+            if url and await _answers(url):
+                yield [url]
+                return
+        async with self.engine() as url:
+            yield [url]
+
+    @contextlib.asynccontextmanager
+    async def engine(self) -> AsyncIterator[str]:
+        """The embedded engine, running for as long as this is entered; other processes of the lab find it."""
+        process = await asyncio.to_thread(self.start_engine)
+        try:
+            yield process.url
+        finally:
+            await asyncio.to_thread(self.stop_engine, process)
+
+    def start_engine(self) -> EngineProcess:
+        """Start the embedded engine and note its address for the other processes of the lab."""
+        process = EngineProcess(log=self.paths.logs / "engine.log")
+        said = orjson.dumps({"url": process.url, "pid": process.pid})
+        write_whole(self._engine_file, said, durable=False)
+        return process
+
+    def stop_engine(self, process: EngineProcess) -> None:
+        """End the engine and forget its address."""
+        if self._engine_url() == process.url:
+            self._engine_file.unlink(missing_ok=True)
+        process.stop()
+
+    @property
+    def _engine_file(self) -> Path:
+        return self.paths.data / "engine.json"
+
+    def _engine_url(self) -> str | None:
+        try:
+            said = orjson.loads(self._engine_file.read_bytes())
+            return str(said["url"]) if psutil.pid_exists(int(said["pid"])) else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+
+async def _answers(url: str) -> bool:
+    client = ComfyUI(url)
+    try:
+        async with asyncio.timeout(PROBE_S):
+            await client.system_stats()
+    except (OrchestratorError, TimeoutError):
+        return False
+    finally:
+        await client.close()
+    return True
+
+
+JOB_COLUMNS = [
+    "id", "status", "backend", "prompt", "seed", "priority", "created", "seconds", "attempts",
+    "file", "failure", "remedy", "cost",
+]  # fmt: skip
+IMAGE_COLUMNS = [
+    "file", "job", "backend", "prompt", "seed", "created", "size", "width", "height",
+]  # fmt: skip
+
+
+def _job_row(job: Job) -> dict[str, Any]:
+    took = job.finished_at - job.started_at if job.finished_at and job.started_at else None
+    return {
+        "id": job.id,
+        "status": job.status.value,
+        "backend": job.backend,
+        "prompt": job.prompt,
+        "seed": job.params.get("seed"),
+        "priority": job.priority,
+        "created": job.created_at,
+        "seconds": took.total_seconds() if took else None,
+        "attempts": len(job.attempts),
+        "file": job.result.file if job.result else None,
+        "failure": job.failure.message if job.failure else None,
+        "remedy": job.failure.remedy if job.failure else None,
+        "cost": job.result.cost.amount if job.result and job.result.cost else None,
+    }
+
+
+def _image_row(picture: Picture) -> dict[str, Any]:
+    try:
+        beside = orjson.loads(sidecar(picture.path).read_bytes())
+    except (OSError, ValueError):
+        beside = {}
+    return {
+        "file": str(picture.path),
+        "job": picture.job.id,
+        "backend": picture.job.backend,
+        "prompt": picture.job.prompt,
+        "seed": picture.job.params.get("seed"),
+        "created": picture.job.finished_at,
+        "size": picture.path.stat().st_size,
+        "width": beside.get("width"),
+        "height": beside.get("height"),
+    }

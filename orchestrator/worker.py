@@ -1,0 +1,287 @@
+"""The job loop: claims jobs, runs their attempts side by side, and takes over what a lost worker left."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+from orchestrator import backends
+from orchestrator.attempts.held import Held, finish_even_if_cancelled
+from orchestrator.attempts.refusal import Refusal
+from orchestrator.attempts.service import Service
+from orchestrator.errors import (
+    AmbiguousSubmit,
+    DiskFull,
+    Fenced,
+    JobNotFound,
+    OrchestratorError,
+    ServiceError,
+    StoreBusy,
+    StoreError,
+)
+from orchestrator.jobs import Failure, Job
+from orchestrator.retry import RetryPolicy
+from orchestrator.store import Claim, Lane, Presence, Store
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+BEAT_S = 1.0  # or a fifth of the lease, whichever is shorter
+RECOVER_S = 0.5  # how soon the jobs of a killed worker are taken over
+LOOK_S = 0.5  # a pause that is over wakes nobody: look for it
+TIDY_S = 5.0
+REWRITE_S = 2.0
+ARCHIVE_AFTER = timedelta(days=1)
+ARCHIVE_BATCH = 500  # jobs moved at a time, so that the writers stay free for others
+KEEP_ENDED = 1000  # newest ended jobs that stay in the hot folder: more would slow its readers
+THREADS = 4  # writers: enough that one that waits for a lock does not hold up the others
+
+
+class Worker:
+    """One worker of a store. Several may run, in this process or in others: a job has one at a time."""
+
+    def __init__(
+        self,
+        store: Store,
+        services: Sequence[Service],
+        *,
+        name: str = "worker",
+        policy: RetryPolicy | None = None,
+        only: Container[str] | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        """`only`: the ids of the jobs to take; all by default."""
+        self._store = store
+        self._services: Mapping[str, Service] = {service.name: service for service in services}
+        self._refusal = Refusal()
+        self._name = name
+        self._policy = policy or RetryPolicy()
+        self._only = only
+        self._rng = rng or random.Random()
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._held: dict[str, Held] = {}
+        self._cancelling: set[str] = set()
+
+    def stop(self) -> None:
+        """Ask the loop to end: it claims nothing more and hands its jobs back; what runs at a service goes on."""
+        self._stopping = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Have the loop look at the queue now. From the loop's own thread."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Work until stopped or cancelled."""
+        loop = asyncio.get_running_loop()
+        presence = await self._call(self._store.presence, self._name)
+        logger.info("Worker %s started", presence.id)
+
+        def on_change(_: set[str]) -> None:
+            with suppress(RuntimeError):  # the loop has been closed
+                loop.call_soon_threadsafe(self._wake.set)
+
+        changes = self._store.watch(on_change)
+        chores = [
+            asyncio.create_task(self._beat(presence), name="heartbeat"),
+            asyncio.create_task(self._every(RECOVER_S, self._recover), name="recover"),
+            asyncio.create_task(self._every(TIDY_S, self._tidy), name="tidy"),
+        ]
+        try:
+            await self._call(self._store.refresh)
+            await self._loop(presence)
+        finally:
+            for chore in chores:
+                chore.cancel()
+            await self._hand_back()
+            await asyncio.gather(*chores, return_exceptions=True)
+            await asyncio.to_thread(changes.end)
+            await self._call(presence.end)
+            for service in self._services.values():
+                await service.close()
+            self._threads.shutdown(wait=True)
+            logger.info("Worker %s ended", presence.id)
+
+    async def _loop(self, presence: Presence) -> None:
+        while not self._stopping:
+            self._wake.clear()  # before looking: a change while we look must be looked at too
+            self._heed_cancels()
+            while claim := await self._claim(presence.id):
+                self._start(claim, presence)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self._wake.wait()
+
+    async def _claim(self, worker: str) -> Claim | None:
+        if self._stopping:
+            return None
+        try:
+            return await self._call(
+                self._store.claim,
+                worker,
+                lanes=self._lanes,
+                prepare=self._prepare,
+                only=self._only,
+            )
+        except (StoreError, OSError) as error:  # a full disk: the jobs wait, the loop goes on
+            logger.warning("Could not claim a job: %s", error)
+            return None
+
+    def _lanes(self, backend: str, host: str | None) -> Sequence[Lane]:
+        return self._service(backend).lanes(host)
+
+    def _prepare(self, job: Job, lane: Lane) -> Job:
+        return self._service(job.backend).begin(job, lane, self._store.now())
+
+    def _service(self, backend: str) -> Service:
+        known = backends.BACKENDS.get(backend)
+        return self._services[known.service] if known else self._refusal
+
+    # ---------------------------------------------------------------- one job
+
+    def _start(self, claim: Claim, presence: Presence) -> None:
+        held = Held(self._store, claim, presence=presence, threads=self._threads)
+        job_id = claim.job.id
+        task = asyncio.create_task(self._run(held), name=f"job {job_id}")
+        self._running[job_id], self._held[job_id] = task, held
+        task.add_done_callback(lambda _: self._ended(job_id))
+
+    def _ended(self, job_id: str) -> None:
+        del self._running[job_id], self._held[job_id]
+        self._cancelling.discard(job_id)
+        self.wake()
+
+    async def _run(self, held: Held) -> None:
+        """Run one claimed job to the end of its attempt, and write down how it went."""
+        job_id = held.job.id
+        try:
+            await self._settle(held, self._service(held.job.backend))
+        except Fenced:
+            logger.warning("Job %s was taken over by another worker", job_id)
+        except JobNotFound:
+            logger.warning("The file of job %s is gone", job_id)
+        except (StoreError, OSError):
+            # this worker is stopping: the next one finds out from the service how it went
+            logger.exception("Could not write down how job %s went", job_id)
+        finally:
+            await held.close()
+
+    async def _settle(self, held: Held, service: Service) -> None:
+        try:
+            if held.job.cancel_requested:
+                await self._cancel(held, service)
+                return
+            files, cost = await service.run(held)
+        except asyncio.CancelledError:
+            if held.job.id in self._cancelling:
+                await self._cancel(held, service)
+            else:
+                await held.update(lambda job: job.hand_back())
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the one place where an attempt's failure becomes the job's
+            await self._fail(held, service, error)
+        else:
+            await self._write(held, lambda job: job.finish(files, cost=cost, now=self._store.now()))
+            logger.info("Job %s is done", held.job.id)
+
+    async def _fail(self, held: Held, service: Service, error: Exception) -> None:
+        if not isinstance(error, OrchestratorError):
+            logger.error("Job %s met a fault of the lab", held.job.id, exc_info=error)
+        failure, now = Failure.of(error), self._store.now()
+        tries = held.job.retried_count
+        delay_s = self._policy.decide(error, tries=tries, rng=self._rng)
+        last = delay_s is None or held.job.cancel_requested
+        keep = isinstance(error, OrchestratorError) and service.keeps(held.job, error, last=last)
+        if delay_s is None:
+            ambiguous = isinstance(error, AmbiguousSubmit)
+            await self._write(
+                held,
+                lambda job: job.fail(failure, now=now, ambiguous=ambiguous, keep_attempt=keep),
+            )
+            logger.warning("Job %s failed: %s: %s", held.job.id, failure.kind, failure.message)
+        else:
+            await self._write(
+                held,
+                lambda job: job.requeue(failure, delay_s=delay_s, now=now, keep_attempt=keep),
+            )
+            logger.info("Job %s is tried again in %.1f s: %s", held.job.id, delay_s, failure.kind)
+
+    async def _cancel(self, held: Held, service: Service) -> None:
+        try:
+            await service.cancel(held.job)
+        except ServiceError as error:  # the user's word counts, whatever the service says
+            logger.warning("Could not cancel job %s at its service: %s", held.job.id, error)
+        await self._write(held, lambda job: job.cancel(now=self._store.now(), by_owner=True))
+        logger.info("Job %s is cancelled", held.job.id)
+
+    async def _write(self, held: Held, change: Callable[[Job], Job]) -> None:
+        """Write the outcome, however long the disk is full: a job must not be done and look as if it ran."""
+        while True:
+            try:
+                await finish_even_if_cancelled(held.update(change))
+            except (DiskFull, StoreBusy, OSError) as error:
+                if self._stopping:
+                    raise
+                logger.error("Could not write down job %s, trying again: %s", held.job.id, error)
+                await asyncio.sleep(REWRITE_S)
+            else:
+                return
+
+    def _heed_cancels(self) -> None:
+        for job_id, task in self._running.items():
+            if job_id not in self._cancelling and self._store.wants_cancel(job_id):
+                self._cancelling.add(job_id)
+                task.cancel()
+
+    async def _hand_back(self) -> None:
+        self._stopping = True
+        for task in self._running.values():
+            task.cancel()
+        while self._running:
+            await asyncio.wait(self._running.values())
+
+    # ---------------------------------------------------------------- chores
+
+    async def _every(self, interval_s: float, chore: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(interval_s)
+            try:
+                await chore()
+            except (OrchestratorError, OSError) as error:
+                logger.warning("A chore of the worker failed: %s", error)
+
+    async def _beat(self, presence: Presence) -> None:
+        while True:
+            # its own thread: the writers may all be waiting for a lock
+            await asyncio.to_thread(presence.beat)
+            await asyncio.sleep(min(BEAT_S, self._store.lease_s / 5))
+
+    async def _recover(self) -> None:
+        for job in await self._call(self._store.recover):
+            logger.warning("Took job %s from a worker that is gone: now %s", job.id, job.status)
+            self.wake()
+
+    async def _tidy(self) -> None:
+        await self._call(self._store.tidy)
+        for job in await self._call(self._store.with_late_receipts):
+            logger.warning("The answer to job %s turned up: it is carried on", job.id)
+        ended = self._store.ended_before(self._store.now() - ARCHIVE_AFTER, keep=KEEP_ENDED)
+        if ended:
+            await self._call(self._store.archive, ended[:ARCHIVE_BATCH])
+
+    async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, partial(function, *args, **kwargs))

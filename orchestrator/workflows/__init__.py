@@ -1,0 +1,28 @@
+"""ComfyUI workflows: built from typed nodes, named checkpoints and samplers, and checked against a server."""
+
+from __future__ import annotations
+
+from orchestrator.workflows.check import Fault, Problem, check_against
+from orchestrator.workflows.checkpoints import choose_checkpoint, family_of
+from orchestrator.workflows.graph import Graph
+from orchestrator.workflows.names import near_matches
+from orchestrator.workflows.samplers import (
+    normalise_sampler,
+    normalise_scheduler,
+    scheduler_in,
+)
+from orchestrator.workflows.text_to_image import text_to_image
+
+__all__ = [
+    "Fault",
+    "Graph",
+    "Problem",
+    "check_against",
+    "choose_checkpoint",
+    "family_of",
+    "near_matches",
+    "normalise_sampler",
+    "normalise_scheduler",
+    "scheduler_in",
+    "text_to_image",
+]
