@@ -17,7 +17,7 @@ from typing import Any
 
 from orchestrator import backends
 from orchestrator.attempts.held import Held, finish_even_if_cancelled
-from orchestrator.attempts.recipes import publish, recipe_of
+from orchestrator.attempts.pictures import publish, recipe_of
 from orchestrator.connectors.bfl import BFL, Receipt
 from orchestrator.errors import (
     AmbiguousSubmit,
@@ -67,9 +67,7 @@ class BFLService:
 
     async def _buy(self, held: Held) -> None:
         job = held.job
-        backend = backends.get(job.backend)
-        params = backends.parse(backend, job.params)
-        assert isinstance(params, backends.FluxParams)
+        params = _params(job)
         name = f"{job.id}.{len(job.attempts) + 1}-{held.fence}"
         await held.call(held.store.receipts.reserve, name)
         now = held.store.now()
@@ -80,7 +78,9 @@ class BFLService:
         )
         body = backends.flux_body(params, job.prompt)
         # a POST that is cut off in the middle of a shutdown would leave an attempt nobody can judge
-        await finish_even_if_cancelled(self._post(held, name, backend.model, body))
+        await finish_even_if_cancelled(
+            self._post(held, name, backends.get(job.backend).model, body)
+        )
 
     async def _post(self, held: Held, name: str, model: str, body: dict[str, Any]) -> None:
         if not held.may_pay():
@@ -128,7 +128,13 @@ class BFLService:
         sample = await self._client.wait(attempt.polling_url, on_progress=held.report)
         await held.update(lambda job: job.with_attempt(phase=Phase.READY))
         data = await self._client.fetch(sample)
-        recipe = recipe_of(held.job, workflow=None, index=0, now=held.store.now())
+        recipe = recipe_of(
+            held.job,
+            seed=_params(held.job).seed,
+            workflow=None,
+            index=0,
+            now=held.store.now(),
+        )
         file = await publish(held, data, folder=self._images, recipe=recipe)
         return [str(file.path)], attempt.cost
 
@@ -144,6 +150,12 @@ class BFLService:
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
+
+
+def _params(job: Job) -> backends.FluxParams:
+    params = backends.parse(backends.get(job.backend), job.params)
+    assert isinstance(params, backends.FluxParams)
+    return params
 
 
 def _cost(credits: float | None) -> Cost | None:

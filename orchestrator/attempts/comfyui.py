@@ -15,7 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from orchestrator import backends
 from orchestrator.attempts.held import Held
-from orchestrator.attempts.recipes import publish, recipe_of
+from orchestrator.attempts.pictures import publish, recipe_of
 from orchestrator.connectors.comfyui import ComfyUI, RemoteFile, RemoteStatus, Workflow
 from orchestrator.errors import (
     OrchestratorError,
@@ -87,7 +87,8 @@ class ComfyUIService:
             self._busy[attempt.host] -= 1
 
     async def _run(self, held: Held, client: ComfyUI, remote_id: str) -> list[str]:
-        workflow = await self._workflow(held.job, client)
+        params = _params(held.job)
+        workflow = await self._workflow(held.job, params, client)
         if not held.adopted or not await self._is_there(held, client, remote_id):
             await client.submit(workflow, prompt_id=remote_id)
             await held.update(
@@ -98,16 +99,15 @@ class ComfyUIService:
         files = await client.wait(remote_id, on_progress=held.report)
         held.free_slot()  # the server is done: the next job may go there while this one is fetched
         return [
-            await self._publish(held, client, workflow, index, file)
+            await self._publish(
+                held, client, file, seed=params.seed, workflow=workflow, index=index
+            )
             for index, file in enumerate(files)
         ]
 
-    async def _workflow(self, job: Job, client: ComfyUI) -> Workflow:
-        backend = backends.get(job.backend)
-        params = backends.parse(backend, job.params)
-        assert isinstance(params, backends.ImageParams)
-        offered = await client.checkpoints()
-        checkpoint = choose_checkpoint(backend.model, offered, params.checkpoint)
+    async def _workflow(self, job: Job, params: backends.ImageParams, client: ComfyUI) -> Workflow:
+        family = backends.get(job.backend).model
+        checkpoint = choose_checkpoint(family, await client.checkpoints(), params.checkpoint)
         prefix = f"orchestrator/{job.backend}_{job.id}"
         return text_to_image(params, job.prompt, checkpoint=checkpoint, filename_prefix=prefix)
 
@@ -123,11 +123,19 @@ class ComfyUIService:
         return False
 
     async def _publish(
-        self, held: Held, client: ComfyUI, workflow: Workflow, index: int, file: RemoteFile
+        self,
+        held: Held,
+        client: ComfyUI,
+        file: RemoteFile,
+        *,
+        seed: int | None,
+        workflow: Workflow,
+        index: int,
     ) -> str:
         held.report(Progress(fraction=1.0, text="fetching"))
         data = await client.fetch(file)
-        recipe = recipe_of(held.job, workflow=workflow, index=index, now=held.store.now())
+        now = held.store.now()
+        recipe = recipe_of(held.job, seed=seed, workflow=workflow, index=index, now=now)
         return str((await publish(held, data, folder=self._images, recipe=recipe)).path)
 
     async def cancel(self, job: Job) -> None:
@@ -182,6 +190,12 @@ class ComfyUIService:
         await asyncio.gather(*self._probes.values(), return_exceptions=True)
         for client in self._clients.values():
             await client.close()
+
+
+def _params(job: Job) -> backends.ImageParams:
+    params = backends.parse(backends.get(job.backend), job.params)
+    assert isinstance(params, backends.ImageParams)
+    return params
 
 
 def _public(url: str) -> str:

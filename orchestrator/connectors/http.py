@@ -243,7 +243,7 @@ async def send(
                     f"{service} at {host} sent more than {limit_bytes / 2**20:.0f} MB in one answer"
                 )
         announced = response.headers.get("content-length", "")
-        if announced.isdigit() and response.num_bytes_downloaded < int(announced):
+        if announced.isdigit() and max(size, response.num_bytes_downloaded) < int(announced):
             raise ServiceBroken(f"{service} at {host} broke off in the middle of an answer")
     finally:
         await response.aclose()

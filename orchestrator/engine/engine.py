@@ -79,7 +79,7 @@ class Engine:
         self._server = server.serve_http(self, listening, testing=self._allow_faults)
         self._worker.start()
         shown = f"[{host}]" if ":" in host else host
-        self.url = f"http://{shown}:{listening[0].getsockname()[1]}"
+        self.url = f"http://{shown}:{listening.getsockname()[1]}"
         return self.url
 
     async def stop(self) -> None:

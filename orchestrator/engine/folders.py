@@ -6,6 +6,7 @@ import hashlib
 import re
 import shutil
 import tempfile
+import weakref
 from pathlib import Path, PurePosixPath
 from time import localtime
 
@@ -21,6 +22,8 @@ class Folders:
 
     def __init__(self, output: Path | None = None, input: Path | None = None) -> None:
         self._own = Path(tempfile.mkdtemp(prefix="embedded-engine-"))
+        # Also for an engine that is never stopped: at the latest when the interpreter ends.
+        self._remove = weakref.finalize(self, shutil.rmtree, self._own, ignore_errors=True)
         self._roots = {
             "output": output or self._own / "output",
             "input": input or self._own / "input",
@@ -31,7 +34,7 @@ class Folders:
         self._next: dict[tuple[Path, str], int] = {}
 
     def close(self) -> None:
-        shutil.rmtree(self._own, ignore_errors=True)
+        self._remove()
 
     def path(self, type_: str, subfolder: str, name: str = "") -> Path:
         """A path inside a folder; raises PathRefused when it would be outside, symbolic links followed."""

@@ -14,7 +14,9 @@ from orchestrator.engine.wording import Conditioning, Floats, generator
 
 SIGMA_MAX, SIGMA_MIN = 14.6, 0.03  # the range of Stable Diffusion's noise
 SPREAD = 0.06  # how far a picture may stand from what the words ask for: the noise decides the rest
-NEGATIVE = 0.35  # how much of what a negative prompt describes is pushed away
+NEGATIVE = (
+    0.25  # how strongly a picture is pushed away from its negative prompt, at the usual cfg of 7
+)
 
 SCHEDULERS = (
     "simple", "sgm_uniform", "karras", "exponential", "ddim_uniform", "beta", "normal", "linear_quadratic",
@@ -132,13 +134,13 @@ class _Denoiser:
     def __init__(self, request: Request, given: Floats, push: float, batch: int) -> None:
         height, width = given.shape[1:]
         wanted = painter.target(request.positive, request.seed, height, width, batch=batch)
-        unwanted = np.zeros_like(wanted)
-        if request.negative.strength > 0:
-            described = painter.target(request.negative, request.seed, height, width, batch=batch)
-            unwanted = np.float32(NEGATIVE * request.negative.strength) * described
         # A real model bears a cfg of 7 to 12 because its two answers are close; ours are not, so cfg acts by its root.
-        guidance = max(0.0, request.cfg) ** 0.35 * (1 + push)
-        guided = unwanted + np.float32(guidance / 7**0.35) * (wanted - unwanted)
+        guided = wanted
+        if request.negative.strength > 0:
+            unwanted = painter.target(request.negative, request.seed, height, width, batch=batch)
+            away = NEGATIVE * request.negative.strength * max(0.0, request.cfg - 1) / 6
+            guided = wanted + np.float32(min(0.8, away)) * (wanted - unwanted)
+        guided = np.float32((1 + push) * (max(0.0, request.cfg) / 7) ** 0.35) * guided
         # The less is denoised, the nearer to the given picture what is asked for stands.
         guided = given + np.float32(min(1.0, request.denoise)) * (guided - given)
         self._levels = [guided, _blurred(guided, 2), _blurred(guided, 10)]

@@ -15,7 +15,6 @@ from tornado.httputil import (
     RequestStartLine,
     ResponseStartLine,
 )
-from tornado.netutil import bind_sockets
 from tornado.web import Application
 
 from orchestrator.engine import handlers
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
     from orchestrator.engine.engine import Engine
 
 
-def serve_http(engine: Engine, sockets: list[socket.socket], *, testing: bool) -> HTTPServer:
-    """Answer on these sockets for this engine."""
+def serve_http(engine: Engine, listening: socket.socket, *, testing: bool) -> HTTPServer:
+    """Answer on this socket for this engine."""
     routes = [
         *handlers.EVERYWHERE,
         *((f"/api{path}", handler) for path, handler in handlers.EVERYWHERE),
@@ -42,14 +41,15 @@ def serve_http(engine: Engine, sockets: list[socket.socket], *, testing: bool) -
         websocket_max_message_size=MAX_UPLOAD,
     )
     server = HTTPServer(app, max_body_size=MAX_UPLOAD)
-    server.add_sockets(sockets)
+    server.add_socket(listening)
     return server
 
 
-def bind(host: str, port: int) -> list[socket.socket]:
-    """Listening sockets; a port in use is an OSError that says what to do."""
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; a port in use is an OSError that says what to do."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return bind_sockets(port, host)
+        listening = socket.create_server((host, port), family=family)
     except OSError as exc:
         if exc.errno != errno.EADDRINUSE:
             raise
@@ -57,6 +57,8 @@ def bind(host: str, port: int) -> list[socket.socket]:
             exc.errno,
             f"Port {port} on {host} is in use. Stop the program that holds it, or choose another port.",
         ) from exc
+    listening.setblocking(False)
+    return listening
 
 
 class _App(Application):

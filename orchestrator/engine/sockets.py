@@ -25,7 +25,7 @@ JSON = Any
 PREVIEW, PREVIEW_WITH_METADATA = 1, 4  # the first four bytes of a binary message
 JPEG = 1
 PREVIEW_SIDE = 384
-MOST_UNSENT = 8  # previews are left out for a client that is this many messages behind
+MOST_UNSENT = 8  # further previews are left out for a client that has not taken these
 
 
 class Sockets:
@@ -88,8 +88,7 @@ class Sockets:
 
     def _deliver_preview(self, plain: bytes, rich: bytes, sid: str | None) -> None:
         for socket in self._receivers(sid):
-            if socket.unsent < MOST_UNSENT:
-                socket.say(rich if socket.takes_metadata else plain)
+            socket.show(rich if socket.takes_metadata else plain)
 
 
 def _jpeg(latent: Floats) -> bytes:
@@ -107,7 +106,7 @@ class SocketHandler(WebSocketHandler):
     def initialize(self, engine: Engine) -> None:
         self.engine = engine
         self.sid = ""
-        self.unsent = 0
+        self.unsent = 0  # previews
         self.takes_metadata = False
         self._heard = False
 
@@ -142,19 +141,26 @@ class SocketHandler(WebSocketHandler):
         self.engine.sockets.remove(self.sid, self)
 
     def say(self, message: str | bytes) -> None:
+        binary = isinstance(message, bytes)
         try:
-            written = self.write_message(message, binary=isinstance(message, bytes))
+            written = self.write_message(message, binary=binary)
         except WebSocketClosedError:
             return
-        self.unsent += 1
-        written.add_done_callback(self._said)
+        if binary:
+            self.unsent += 1
+        written.add_done_callback(lambda future: self._said(future, binary=binary))
 
-    def _said(self, written: asyncio.Future[None]) -> None:
-        self.unsent -= 1
+    def show(self, preview: bytes) -> None:
+        if self.unsent < MOST_UNSENT:
+            self.say(preview)
+
+    def _said(self, written: asyncio.Future[None], *, binary: bool) -> None:
+        self.unsent -= binary
         if not written.cancelled():
             written.exception()  # a socket that closed meanwhile is no news
 
     def abort(self) -> None:
         """End the connection as a lost network does: without a closing handshake."""
-        if self.ws_connection is not None:
-            self.ws_connection._abort()
+        stream = getattr(self.ws_connection, "stream", None)
+        if stream is not None:
+            stream.close()

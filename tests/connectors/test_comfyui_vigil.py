@@ -66,7 +66,7 @@ def test_an_end_told_by_the_socket_is_looked_at_once() -> None:
     watch.hurry(0.3)
     assert watch.next_look_s(0.3) == 0.0
     watch.saw(RUNNING, 0.3)  # the server has not noted it yet
-    assert watch.next_look_s(0.3) == QUICK_S
+    assert watch.next_look_s(0.3) == pytest.approx(QUICK_S)
 
 
 def test_what_is_done_gives_its_files() -> None:

@@ -30,12 +30,27 @@ def painting(
     scheduler: str = "normal",
 ) -> dict[str, JSON]:
     """The usual text-to-image graph."""
-    sampling = {"seed": seed, "steps": steps, "cfg": cfg, "sampler_name": sampler, "scheduler": scheduler, "denoise": 1.0}
-    links = {"model": ["4", 0], "positive": ["6", 0], "negative": ["7", 0], "latent_image": ["5", 0]}
+    sampling = {
+        "seed": seed,
+        "steps": steps,
+        "cfg": cfg,
+        "sampler_name": sampler,
+        "scheduler": scheduler,
+        "denoise": 1.0,
+    }
+    links = {
+        "model": ["4", 0],
+        "positive": ["6", 0],
+        "negative": ["7", 0],
+        "latent_image": ["5", 0],
+    }
     return {
         "3": {"class_type": "KSampler", "inputs": sampling | links},
         "4": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": checkpoint}},
-        "5": {"class_type": "EmptyLatentImage", "inputs": {"width": side, "height": side, "batch_size": 1}},
+        "5": {
+            "class_type": "EmptyLatentImage",
+            "inputs": {"width": side, "height": side, "batch_size": 1},
+        },
         "6": {"class_type": "CLIPTextEncode", "inputs": {"text": text, "clip": ["4", 1]}},
         "7": {"class_type": "CLIPTextEncode", "inputs": {"text": negative, "clip": ["4", 1]}},
         "8": {"class_type": "VAEDecode", "inputs": {"samples": ["3", 0], "vae": ["4", 2]}},
@@ -46,22 +61,36 @@ def painting(
 def plain(colour: int = 1) -> dict[str, JSON]:
     """The quickest graph with an output: a flat picture, enlarged."""
     size = {"width": 64, "height": 64, "batch_size": 1, "color": colour}
-    scale = {"image": ["1", 0], "upscale_method": "nearest-exact", "width": 128, "height": 128, "crop": "disabled"}
+    scale = {
+        "image": ["1", 0],
+        "upscale_method": "nearest-exact",
+        "width": 128,
+        "height": 128,
+        "crop": "disabled",
+    }
     return {
         "1": {"class_type": "EmptyImage", "inputs": size},
         "2": {"class_type": "ImageScale", "inputs": scale},
-        "3": {"class_type": "SaveImage", "inputs": {"filename_prefix": "plain", "images": ["2", 0]}},
+        "3": {
+            "class_type": "SaveImage",
+            "inputs": {"filename_prefix": "plain", "images": ["2", 0]},
+        },
     }
 
 
 class Talk:
     """A client of one engine, with a websocket of its own."""
 
-    def __init__(self, engine: Engine, http: httpx.AsyncClient, socket: websockets.ClientConnection, sid: str) -> None:
+    def __init__(
+        self, engine: Engine, http: httpx.AsyncClient, socket: websockets.ClientConnection, sid: str
+    ) -> None:
         self.engine, self.http, self.socket, self.sid = engine, http, socket, sid
 
-    async def submit(self, graph: JSON, *, with_client: bool = True, **body: JSON) -> dict[str, JSON]:
-        return (await self.post(graph, with_client=with_client, **body)).json()
+    async def submit(
+        self, graph: JSON, *, with_client: bool = True, **body: JSON
+    ) -> dict[str, JSON]:
+        answer: dict[str, JSON] = (await self.post(graph, with_client=with_client, **body)).json()
+        return answer
 
     async def post(self, graph: JSON, *, with_client: bool = True, **body: JSON) -> httpx.Response:
         client = {"client_id": self.sid} if with_client else {}
@@ -78,7 +107,11 @@ class Talk:
         while True:
             said = await self.hear()
             heard.append(said)
-            if isinstance(said, dict) and said["type"] in types and data.items() <= said["data"].items():
+            if (
+                isinstance(said, dict)
+                and said["type"] in types
+                and data.items() <= said["data"].items()
+            ):
                 return heard
 
     async def run(self, graph: JSON, **body: JSON) -> tuple[str, list[JSON]]:
@@ -109,7 +142,10 @@ async def talking(*, metadata: bool = True, **options: JSON) -> AsyncIterator[Ta
 async def connected(engine: Engine, *, metadata: bool = True) -> AsyncIterator[Talk]:
     sid = uuid4().hex
     address = f"{engine.url.replace('http', 'ws', 1)}/ws?clientId={sid}"
-    async with httpx.AsyncClient(base_url=engine.url, timeout=20) as http, websockets.connect(address) as socket:
+    async with (
+        httpx.AsyncClient(base_url=engine.url, timeout=20) as http,
+        websockets.connect(address, max_queue=None) as socket,
+    ):
         talk = Talk(engine, http, socket, sid)
         await talk.hear_until("status")
         if metadata:

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+import websockets
 from engine_talk import connected, painting, plain, talking
 from PIL import Image
 
@@ -26,7 +27,9 @@ def shape(message: JSON) -> str:
     kind, data = message["type"], message["data"]
     if kind == "progress_state":
         nodes = data["nodes"].values()
-        return "state " + " ".join(f"{n['node_id']}:{n['value']}/{n['max']}:{n['state']}" for n in nodes)
+        return "state " + " ".join(
+            f"{n['node_id']}:{n['value']}/{n['max']}:{n['state']}" for n in nodes
+        )
     if kind == "status":
         return f"status {data['status']['exec_info']['queue_remaining']}"
     if kind in ("executing", "executed"):
@@ -89,10 +92,18 @@ def test_history_of_a_success_has_the_shape_of_a_real_one() -> None:
     number, its_id, prompt, extra, outputs = entry["prompt"]
     assert (number, its_id, prompt, outputs) == (0, prompt_id, plain(), ["3"])
     assert set(extra) == {"client_id", "create_time"}
-    assert entry["outputs"] == {"3": {"images": [{"filename": "plain_00001_.png", "subfolder": "", "type": "output"}]}}
-    assert entry["meta"] == {"3": {"node_id": "3", "display_node": "3", "parent_node": None, "real_node_id": "3"}}
+    assert entry["outputs"] == {
+        "3": {"images": [{"filename": "plain_00001_.png", "subfolder": "", "type": "output"}]}
+    }
+    assert entry["meta"] == {
+        "3": {"node_id": "3", "display_node": "3", "parent_node": None, "real_node_id": "3"}
+    }
     assert (entry["status"]["status_str"], entry["status"]["completed"]) == ("success", True)
-    assert [m[0] for m in entry["status"]["messages"]] == ["execution_start", "execution_cached", "execution_success"]
+    assert [m[0] for m in entry["status"]["messages"]] == [
+        "execution_start",
+        "execution_cached",
+        "execution_success",
+    ]
 
 
 def test_an_identical_prompt_is_served_from_the_last_one_and_makes_no_new_file() -> None:
@@ -147,7 +158,9 @@ def test_previews_carry_metadata_only_for_a_client_that_asked_first() -> None:
         ("0.3.64", "auto", "none", True),  # older servers do not read it
     ],
 )
-def test_previews_follow_the_engine_and_the_prompt(dialect: str, engine_method: str, asked: str | None, shown: bool) -> None:
+def test_previews_follow_the_engine_and_the_prompt(
+    dialect: str, engine_method: str, asked: str | None, shown: bool
+) -> None:
     async def any_preview() -> bool:
         async with talking(dialect=dialect, preview_method=engine_method) as talk:
             extra = {"extra_data": {"preview_method": asked}} if asked else {}
@@ -178,7 +191,11 @@ def test_a_running_prompt_is_cancelled_at_its_next_step() -> None:
     assert (entry["status"]["status_str"], entry["status"]["completed"]) == ("error", False)
     event, told = entry["status"]["messages"][-1]
     assert event == "execution_interrupted"
-    assert (told["node_id"], told["node_type"], sorted(told["executed"])) == ("3", "KSampler", ["4", "5", "6", "7"])
+    assert (told["node_id"], told["node_type"], sorted(told["executed"])) == (
+        "3",
+        "KSampler",
+        ["4", "5", "6", "7"],
+    )
 
 
 def test_a_prompt_cancelled_while_it_waits_leaves_no_trace() -> None:
@@ -214,7 +231,11 @@ def test_the_queue_runs_the_lowest_number_first_and_shows_whole_prompts() -> Non
 
     queue, ids, ran, exec_info = asyncio.run(ask())
     assert [item[0:2] for item in queue["queue_running"]] == [[0, ids[0]]]
-    assert [item[0:2] for item in queue["queue_pending"]] == [[-2, ids[2]], [0.5, ids[3]], [1, ids[1]]]
+    assert [item[0:2] for item in queue["queue_pending"]] == [
+        [-2, ids[2]],
+        [0.5, ids[3]],
+        [1, ids[1]],
+    ]
     assert queue["queue_pending"][0][2] == plain(3)
     assert exec_info == {"exec_info": {"queue_remaining": 4}}
     assert ran == [ids[0], ids[2], ids[3]]
@@ -243,7 +264,9 @@ def test_jobs_are_listed_by_status_newest_first_and_in_pages() -> None:
 def test_malformed_ids_are_named_when_many_jobs_are_cancelled() -> None:
     async def ask() -> httpx.Response:
         async with talking() as talk:
-            return await talk.http.post("/api/jobs/cancel", json={"job_ids": [str(uuid4()), "nonsense"]})
+            return await talk.http.post(
+                "/api/jobs/cancel", json={"job_ids": [str(uuid4()), "nonsense"]}
+            )
 
     answer = asyncio.run(ask())
     assert answer.status_code == 400
@@ -276,7 +299,12 @@ def test_the_older_dialect_has_no_jobs_and_takes_any_prompt_id() -> None:
 def test_the_engine_says_what_it_is() -> None:
     async def ask() -> list[JSON]:
         async with talking() as talk:
-            paths = ("/system_stats", "/models/checkpoints", "/api/object_info/CheckpointLoaderSimple", "/api/features")
+            paths = (
+                "/system_stats",
+                "/models/checkpoints",
+                "/api/object_info/CheckpointLoaderSimple",
+                "/api/features",
+            )
             return [(await talk.http.get(path)).json() for path in paths]
 
     stats, models, info, features = asyncio.run(ask())
@@ -315,8 +343,6 @@ def test_a_client_that_comes_back_under_its_id_keeps_hearing() -> None:
     async def ask() -> list[str]:
         async with Engine() as engine, connected(engine) as old, connected(engine) as new:
             address = f"{engine.url.replace('http', 'ws', 1)}/ws?clientId={old.sid}"
-            import websockets
-
             async with websockets.connect(address) as socket:
                 new.socket, new.sid = socket, old.sid
                 await new.hear_until("status")
@@ -344,5 +370,7 @@ def test_a_port_in_use_is_an_error_with_a_remedy() -> None:
             port = int(engine.url.rsplit(":", 1)[1])
             await Engine().start(port)
 
-    with pytest.raises(OSError, match="in use. Stop the program that holds it, or choose another port"):
+    with pytest.raises(
+        OSError, match=r"in use\. Stop the program that holds it, or choose another port"
+    ):
         asyncio.run(twice())

@@ -21,17 +21,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from orchestrator.errors import DiskFull, ImageInvalid, PathOutside
+from orchestrator.errors import DiskFull, ImageInvalid
 from orchestrator.files import Disk
 from orchestrator.images import (
     Published,
-    Recipe,
-    inside,
     publish,
     read_recipe,
     safe_stem,
     sidecar,
 )
+from orchestrator.paths import inside
+from orchestrator.recipes import Recipe
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 WORKFLOW = {"1": {"class_type": "KSampler", "inputs": {"seed": 2**64 - 1, "model": ["4", 0]}}}
@@ -427,27 +427,6 @@ def test_a_safe_stem_is_safe_and_stays_as_it_is(stem: str) -> None:
     assert 1 <= len(safe) <= 100
     assert inside(Path("/out"), f"{safe}.png") == Path("/out") / f"{safe}.png"
     assert safe_stem(safe) == safe
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "",
-        ".",
-        "..",
-        "../x.png",
-        "a/b.png",
-        "a\\b.png",
-        "/x.png",
-        "C:x.png",
-        "C:\\x",
-        "x\0.png",
-        "a/",
-    ],
-)
-def test_a_name_that_leads_out_of_the_folder_is_refused(name: str) -> None:
-    with pytest.raises(PathOutside):
-        inside(Path("/out"), name)
 
 
 def test_another_picture_of_the_same_name_gets_a_number(tmp_path: Path) -> None:

@@ -10,17 +10,19 @@ from typing import Any
 
 from orchestrator.attempts.held import Held
 from orchestrator.errors import ImageInvalid, ServiceBroken
-from orchestrator.images import Published, Recipe
+from orchestrator.images import Published
 from orchestrator.images import publish as publish_image
 from orchestrator.jobs import Job
+from orchestrator.recipes import Recipe
 
 SOFTWARE = f"orchestrator {version('orchestrator-lab')}"
 
 
-def recipe_of(job: Job, *, workflow: Mapping[str, Any] | None, index: int, now: datetime) -> Recipe:
+def recipe_of(
+    job: Job, *, seed: int | None, workflow: Mapping[str, Any] | None, index: int, now: datetime
+) -> Recipe:
     """What a picture of the job's newest attempt was made from."""
     attempt = job.attempts[-1]
-    seed = job.params.get("seed")
     return Recipe(
         job_id=job.id,
         attempt=attempt.number,
@@ -28,7 +30,7 @@ def recipe_of(job: Job, *, workflow: Mapping[str, Any] | None, index: int, now: 
         backend=job.backend,
         prompt=job.prompt,
         params=job.params,
-        seed=int(seed) if seed is not None else None,
+        seed=seed,
         service=attempt.service,
         host=attempt.host,
         workflow=dict(workflow) if workflow is not None else None,

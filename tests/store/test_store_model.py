@@ -1,0 +1,160 @@
+"""The store against a model of it, in random lives with full disks, dying and sleeping workers, and moved clocks.
+
+100 examples here; `STORE_EXAMPLES=20000 pytest tests/store/test_store_model.py` for a night.
+The same machine must find fault with stores that lack one precaution each, or it would prove nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from functools import partial
+
+import pytest
+from hypothesis import HealthCheck, Phase, Verbosity, settings
+from hypothesis.stateful import run_state_machine_as_test
+from machine import StoreMachine
+
+from orchestrator.jobs import TRANSITIONS, Backoff, Job, Status
+from orchestrator.store import Store
+from orchestrator.store import store as store_module
+from orchestrator.store.index import Entry, Index
+from orchestrator.store.quarantine import Quarantine
+from orchestrator.store.workers import Observer
+
+EXAMPLES = int(os.environ.get("STORE_EXAMPLES", "100"))
+STEPS = 50
+REQUIRED = 9  # of the eleven mutants below
+LIFE = settings(
+    max_examples=EXAMPLES,
+    stateful_step_count=STEPS,
+    deadline=None,
+    database=None,
+    print_blob=True,
+    suppress_health_check=list(HealthCheck),
+)
+HUNT = settings(
+    LIFE,
+    max_examples=60,
+    derandomize=True,
+    print_blob=False,
+    phases=[Phase.generate],
+    verbosity=Verbosity.quiet,
+    report_multiple_bugs=False,
+)
+
+
+@pytest.mark.timeout(36_000)
+def test_the_store_does_what_the_model_says() -> None:
+    run_state_machine_as_test(StoreMachine, settings=LIFE)
+
+
+# ---------------------------------------------------------------- mutants: each takes one precaution away
+
+Mutant = Callable[[pytest.MonkeyPatch], None]
+claim, recover, update, is_over = Job.claim, Job.recover, Store.update, Backoff.is_over
+
+
+def owner_is_not_checked(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Job, "owned", lambda job, fence: job)
+
+
+def claim_keeps_the_fence(patch: pytest.MonkeyPatch) -> None:
+    def same_fence(job: Job, **given: object) -> Job:
+        return claim(job, **given).having(fence=job.fence)  # type: ignore[arg-type]
+
+    patch.setattr(Job, "claim", same_fence)
+
+
+def recovery_keeps_the_fence(patch: pytest.MonkeyPatch) -> None:
+    def same_fence(job: Job, **given: object) -> Job:
+        return recover(job, **given).having(fence=job.fence)  # type: ignore[arg-type]
+
+    patch.setattr(Job, "recover", same_fence)
+
+
+def claim_believes_the_index(patch: pytest.MonkeyPatch) -> None:
+    def remembered(store: Store, job_id: str) -> Job:
+        entry = store._index.get(job_id)
+        return entry.job() if entry else Job.from_json(b"{}", id=job_id)
+
+    tried = Store._try_claim
+
+    def try_claim(store: Store, *given: object) -> object:
+        with pytest.MonkeyPatch.context() as inner:
+            inner.setattr(Store, "_read", remembered)
+            return tried(store, *given)  # type: ignore[arg-type]
+
+    patch.setattr(Store, "_try_claim", try_claim)
+
+
+def pauses_are_not_kept(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Job, "is_due", lambda job, now: True)
+
+
+def pauses_end_at_a_time_of_day(patch: pytest.MonkeyPatch) -> None:
+    def is_past(pause: Backoff, now: datetime) -> bool:
+        return (now - pause.written).total_seconds() >= pause.delay
+
+    patch.setattr(Backoff, "is_over", is_past)
+
+
+def crashes_are_not_counted(patch: pytest.MonkeyPatch) -> None:
+    def forgiving(job: Job, **given: object) -> Job:
+        return recover(job, **{**given, "max_crashes": 10**9})  # type: ignore[arg-type]
+
+    patch.setattr(Job, "recover", forgiving)
+
+
+def living_workers_are_robbed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Observer, "is_alive", lambda observer, worker, host="": False)
+
+
+def hung_workers_are_waited_for(patch: pytest.MonkeyPatch) -> None:
+    alive = Observer.is_alive
+
+    def locked(observer: Observer, worker: str, *, host: str) -> bool:
+        observer._seen.clear()
+        return alive(observer, worker, host=host)
+
+    patch.setattr(Observer, "is_alive", locked)
+
+
+def drafts_are_left_lying(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Store, "_discard", lambda store, draft: None)
+
+
+def a_lost_answer_is_a_failure(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Store, "_holds", lambda store, path, data: False)
+
+
+MUTANTS: list[Mutant] = [
+    owner_is_not_checked,
+    claim_keeps_the_fence,
+    recovery_keeps_the_fence,
+    claim_believes_the_index,
+    pauses_are_not_kept,
+    pauses_end_at_a_time_of_day,
+    crashes_are_not_counted,
+    living_workers_are_robbed,
+    hung_workers_are_waited_for,
+    drafts_are_left_lying,
+    a_lost_answer_is_a_failure,
+]
+
+
+def is_caught(mutant: Mutant) -> bool:
+    with pytest.MonkeyPatch.context() as patch:
+        mutant(patch)
+        try:
+            run_state_machine_as_test(StoreMachine, settings=HUNT)
+        except Exception:  # noqa: BLE001 - any complaint catches it
+            return True
+    return False
+
+
+def test_the_machine_catches_stores_that_lack_a_precaution() -> None:
+    caught = {mutant.__name__: is_caught(mutant) for mutant in MUTANTS}
+    print(caught)
+    assert sum(caught.values()) >= REQUIRED, [name for name, found in caught.items() if not found]
