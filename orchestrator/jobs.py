@@ -473,7 +473,7 @@ class Job(Value):
 
         Raises InvalidTransition when the job is queued, running or done.
         """
-        if self.is_waiting:
+        if self.is_waiting or self.status is Status.RUNNING:
             raise InvalidTransition(f"Job {self.id} is {self.status} already")
         return self._move(
             Status.QUEUED,

@@ -26,6 +26,7 @@ from orchestrator.errors import (
     StoreBusy,
     StoreError,
 )
+from orchestrator.files import is_full
 from orchestrator.jobs import Failure, Job
 from orchestrator.retry import RetryPolicy
 from orchestrator.store import Claim, Lane, Presence, Store
@@ -118,26 +119,31 @@ class Worker:
         while not self._stopping:
             self._wake.clear()  # before looking: a change while we look must be looked at too
             self._heed_cancels()
-            while claim := await self._claim(presence.id):
-                self._start(claim, presence)
+            # not cut off in the middle: a job that is claimed must have a task that hands it back
+            while await finish_even_if_cancelled(self._take(presence)):
+                pass
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await self._wake.wait()
 
-    async def _claim(self, worker: str) -> Claim | None:
+    async def _take(self, presence: Presence) -> bool:
+        """Claim and start one job; returns whether there was one."""
         if self._stopping:
-            return None
+            return False
         try:
-            return await self._call(
+            claim = await self._call(
                 self._store.claim,
-                worker,
+                presence.id,
                 lanes=self._lanes,
                 prepare=self._prepare,
                 only=self._only,
             )
         except (StoreError, OSError) as error:  # a full disk: the jobs wait, the loop goes on
             logger.warning("Could not claim a job: %s", error)
-            return None
+            return False
+        if claim is not None:
+            self._start(claim, presence)
+        return claim is not None
 
     def _lanes(self, backend: str, host: str | None) -> Sequence[Lane]:
         return self._service(backend).lanes(host)
@@ -189,10 +195,15 @@ class Worker:
                 await self._cancel(held, service)
             else:
                 await held.update(lambda job: job.hand_back())
+        except (DiskFull, StoreBusy) as error:
+            await self._postpone(held, error)
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001 - the one place where an attempt's failure becomes the job's
-            await self._fail(held, service, error)
+            if isinstance(error, OSError) and is_full(error):
+                await self._postpone(held, error)
+            else:
+                await self._fail(held, service, error)
         else:
             await self._write(held, lambda job: job.finish(files, cost=cost, now=self._store.now()))
             logger.info("Job %s is done", held.job.id)
@@ -204,7 +215,7 @@ class Worker:
         tries = held.job.retried_count
         delay_s = self._policy.decide(error, tries=tries, rng=self._rng)
         last = delay_s is None or held.job.cancel_requested
-        keep = isinstance(error, OrchestratorError) and service.keeps(held.job, error, last=last)
+        keep = service.keeps(held.job, error, last=last)
         if delay_s is None:
             ambiguous = isinstance(error, AmbiguousSubmit)
             await self._write(
@@ -218,6 +229,17 @@ class Worker:
                 lambda job: job.requeue(failure, delay_s=delay_s, now=now, keep_attempt=keep),
             )
             logger.info("Job %s is tried again in %.1f s: %s", held.job.id, delay_s, failure.kind)
+
+    async def _postpone(self, held: Held, error: Exception) -> None:
+        """Nothing is wrong with the job: it waits for the disk, then goes on from where it is."""
+        failure, now = Failure.of(error), self._store.now()
+        logger.error("Job %s waits for the disk: %s", held.job.id, failure.message)
+
+        def postponed(job: Job) -> Job:
+            waiting = job.requeue(failure, delay_s=REWRITE_S, now=now, keep_attempt=True)
+            return waiting.having(retried_count=job.retried_count)  # no try is used up
+
+        await self._write(held, postponed)
 
     async def _cancel(self, held: Held, service: Service) -> None:
         try:
@@ -236,7 +258,11 @@ class Worker:
                 if self._stopping:
                     raise
                 logger.error("Could not write down job %s, trying again: %s", held.job.id, error)
-                await asyncio.sleep(REWRITE_S)
+                try:
+                    await asyncio.sleep(REWRITE_S)
+                except asyncio.CancelledError:  # by the user, too late: the outcome stands
+                    if self._stopping:
+                        raise
             else:
                 return
 
@@ -248,6 +274,7 @@ class Worker:
 
     async def _hand_back(self) -> None:
         self._stopping = True
+        await asyncio.sleep(0)  # a task that is cancelled before its first step hands nothing back
         for task in self._running.values():
             task.cancel()
         while self._running:
@@ -265,8 +292,11 @@ class Worker:
 
     async def _beat(self, presence: Presence) -> None:
         while True:
-            # its own thread: the writers may all be waiting for a lock
-            await asyncio.to_thread(presence.beat)
+            try:
+                # its own thread: the writers may all be waiting for a lock
+                await asyncio.to_thread(presence.beat)
+            except (StoreError, OSError) as error:  # a share that is away: the lease may run out
+                logger.warning("Could not renew the heartbeat: %s", error)
             await asyncio.sleep(min(BEAT_S, self._store.lease_s / 5))
 
     async def _recover(self) -> None:

@@ -68,33 +68,42 @@ class BFLService:
     async def _buy(self, held: Held) -> None:
         job = held.job
         params = _params(job)
-        name = f"{job.id}.{len(job.attempts) + 1}-{held.fence}"
-        await held.call(held.store.receipts.reserve, name)
-        now = held.store.now()
-        await held.update(
-            lambda job: job.begin_attempt(
-                service=self.name, host=self._client.base_url, now=now, receipt=name
-            )
-        )
         body = backends.flux_body(params, job.prompt)
-        # a POST that is cut off in the middle of a shutdown would leave an attempt nobody can judge
-        await finish_even_if_cancelled(
-            self._post(held, name, backends.get(job.backend).model, body)
-        )
+        # an intent that is cut off in the middle of a shutdown would be an attempt nobody can judge
+        await finish_even_if_cancelled(self._pay(held, backends.get(job.backend).model, body))
 
-    async def _post(self, held: Held, name: str, model: str, body: dict[str, Any]) -> None:
+    async def _pay(self, held: Held, model: str, body: dict[str, Any]) -> None:
+        receipts, now = held.store.receipts, held.store.now()
+        name = f"{held.job.id}.{len(held.job.attempts) + 1}-{held.fence}"
+        try:
+            await held.call(receipts.reserve, name)
+            await held.update(
+                lambda job: job.begin_attempt(
+                    service=self.name, host=self._client.base_url, now=now, receipt=name
+                )
+            )
+            receipt = await self._post(held, model, body)
+        except AmbiguousSubmit:
+            raise
+        except (OrchestratorError, OSError, asyncio.CancelledError):
+            await held.call(receipts.remove, name)  # nothing was bought
+            raise
+        try:
+            await held.call(receipts.write, name, _said(receipt))
+        except OSError:  # the job file may still take it
+            logger.exception("Could not write the receipt of a paid request")
+        await self._note(held, receipt)
+
+    async def _post(self, held: Held, model: str, body: dict[str, Any]) -> Receipt:
         if not held.may_pay():
             raise ServiceBroken(
                 "The worker was held up for so long that another may have taken the job over",
                 remedy="Nothing to do: nothing was sent, and the job is tried again.",
             )
         await held.update(lambda job: job)  # the fence, looked at once more
-        receipt = await self._client.submit(model, body)
-        try:
-            await held.call(held.store.receipts.write, name, _said(receipt))
-        except OSError:  # the job file may still take it
-            logger.exception("Could not write the receipt of a paid request")
-        await self._note(held, receipt)
+        if held.job.cancel_requested:  # in time: nothing was paid
+            raise asyncio.CancelledError
+        return await self._client.submit(model, body)
 
     async def _note(self, held: Held, receipt: Receipt) -> None:
         cost = _cost(receipt.cost_credits)
@@ -141,7 +150,7 @@ class BFLService:
     async def cancel(self, job: Job) -> None:
         """The API has no way to stop a task: what was bought stays on the bill."""
 
-    def keeps(self, job: Job, error: OrchestratorError, *, last: bool) -> bool:
+    def keeps(self, job: Job, error: Exception, *, last: bool) -> bool:
         """Once the id is known, only the service's own verdict ends the attempt: anything else would pay again."""
         attempt = job.open_attempt
         known = attempt is not None and attempt.phase in {Phase.SUBMITTED, Phase.READY}

@@ -18,7 +18,6 @@ from orchestrator.attempts.held import Held
 from orchestrator.attempts.pictures import publish, recipe_of
 from orchestrator.connectors.comfyui import ComfyUI, RemoteFile, RemoteStatus, Workflow
 from orchestrator.errors import (
-    OrchestratorError,
     PromptVanished,
     ServiceError,
     ServiceUnreachable,
@@ -145,7 +144,7 @@ class ComfyUIService:
         if attempt and client and attempt.remote_id:
             await client.cancel(attempt.remote_id)
 
-    def keeps(self, job: Job, error: OrchestratorError, *, last: bool) -> bool:
+    def keeps(self, job: Job, error: Exception, *, last: bool) -> bool:
         """A prompt that the server has taken is asked for again, unless the server itself gave it up.
 
         Not after the last try: a retry by the user begins anew. Nor when there are other servers to go to.

@@ -69,10 +69,12 @@ class Held:
 
     async def close(self) -> None:
         """Forget the live progress and free the slot, after the job was written for the last time."""
-        if self._saying is not None:
-            await asyncio.wait([self._saying])
-        await self.call(self.store.progress.clear, self.job.id)
-        self.free_slot()
+        try:
+            if self._saying is not None:
+                await asyncio.wait([self._saying])
+            await self.call(self.store.progress.clear, self.job.id)
+        finally:
+            self.free_slot()
 
 
 async def finish_even_if_cancelled(act: Coroutine[Any, Any, T]) -> T:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from orchestrator import backends
 from orchestrator.attempts.held import Held
-from orchestrator.errors import OrchestratorError, UnknownBackend
+from orchestrator.errors import UnknownBackend
 from orchestrator.jobs import Cost, Job
 from orchestrator.store import Lane
 
@@ -33,7 +33,7 @@ class Refusal:
     async def cancel(self, job: Job) -> None:
         """Nothing runs."""
 
-    def keeps(self, job: Job, error: OrchestratorError, *, last: bool) -> bool:
+    def keeps(self, job: Job, error: Exception, *, last: bool) -> bool:
         """Nothing is there."""
         return False
 

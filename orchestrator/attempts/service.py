@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Protocol
 
 from orchestrator.attempts.held import Held
-from orchestrator.errors import OrchestratorError
 from orchestrator.jobs import Cost, Job
 from orchestrator.store import Lane
 
@@ -39,7 +38,7 @@ class Service(Protocol):
         """Stop what the service does for a job, as far as it lets us."""
         ...
 
-    def keeps(self, job: Job, error: OrchestratorError, *, last: bool) -> bool:
+    def keeps(self, job: Job, error: Exception, *, last: bool) -> bool:
         """Whether the open attempt is to be asked for again after an error, instead of beginning a new one.
 
         `last`: the job fails now, and only the user can have it tried again.

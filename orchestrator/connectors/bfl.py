@@ -43,7 +43,9 @@ DEADLINE_S = 600.0  # a picture takes seconds; a queue at the service minutes
 NOT_FOUND_S = 10.0  # a region that has not heard yet of a task that was just accepted
 POST_READ_S = 60.0  # the answer comes before the picture is made, but large images go up first
 MAX_REDIRECTS = 3
-OWN_DOMAIN = "bfl.ai"
+OWN_HOST = re.compile(
+    rb"(?:[a-z0-9-]+\.)*bfl\.ai"
+)  # strict: httpx lets a backslash into a host name
 AWAY = "Check this machine's connection to the internet and BFL_BASE_URL; the service may also be down."
 MODERATION = re.compile(r"moderat|content policy|nsfw|flagged", re.I)
 KEY = re.compile(r"[\x21-\x7e]+")
@@ -75,6 +77,7 @@ class BFL:
         poll_interval_s: float = POLL_INTERVAL_S,
         deadline_s: float = DEADLINE_S,
         not_found_s: float = NOT_FOUND_S,
+        max_file_bytes: int = http.FILE_LIMIT_BYTES,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self.host = http.host_of(self.base_url)
@@ -82,6 +85,7 @@ class BFL:
         self._poll_interval_s = poll_interval_s
         self._deadline_s = deadline_s
         self._not_found_s = not_found_s
+        self._max_file_bytes = max_file_bytes
         # Paid requests go out on connections of their own: when a kept one turns out to be closed, nobody can
         # tell whether the request was read before.
         self._payer = http.client(
@@ -293,7 +297,7 @@ class BFL:
                 raise UntrustedAddress(
                     f"{self.service} named {http.host_of(url)} as the place of the picture"
                 )
-            reply = await self._get(url, limit_bytes=http.FILE_LIMIT_BYTES)
+            reply = await self._get(url, limit_bytes=self._max_file_bytes)
             if reply.is_ok and reply.body:
                 return reply.body
             if reply.is_ok:
@@ -368,8 +372,7 @@ def _parsed(url: str) -> httpx.URL | None:
 
 
 def _is_own(url: httpx.URL) -> bool:
-    host = url.raw_host.decode("ascii", "replace")
-    own = host == OWN_DOMAIN or host.endswith(f".{OWN_DOMAIN}")
+    own = OWN_HOST.fullmatch(url.raw_host) is not None
     return own and url.scheme == "https" and url.port is None  # httpx drops the scheme's own port
 
 

@@ -69,8 +69,10 @@ class ComfyUI(Server):
         poll_interval_s: float | None = None,
         timing: Timing | None = None,
         socket: bool | None = None,
+        max_file_bytes: int = http.FILE_LIMIT_BYTES,
     ) -> None:
         """`socket`: whether to open the websocket; by default unless a `transport` is given."""
+        self._max_file_bytes = max_file_bytes
         self.client_id = client_id or uuid.uuid4().hex
         self._timing = timing or Timing()
         if poll_interval_s is not None:
@@ -80,6 +82,7 @@ class ComfyUI(Server):
             self.url,
             client_id=quote(self.client_id, safe=""),
             enabled=transport is None if socket is None else socket,
+            reconnect_s=self._timing.reconnect_s,
         )
         self._has_jobs: bool | None = None  # whether the server has /api/jobs: asked once
 
@@ -300,7 +303,7 @@ class ComfyUI(Server):
         return await self._view(query)
 
     async def _view(self, query: Mapping[str, str]) -> bytes:
-        reply = await self._send("GET", "/view", params=query, limit_bytes=http.FILE_LIMIT_BYTES)
+        reply = await self._send("GET", "/view", params=query, limit_bytes=self._max_file_bytes)
         if reply.status in (400, 403, 404):
             raise ServiceBroken(
                 f"{self.service} at {self.host} has no file {http.shown(query['filename'], limit=80)!r} any more",

@@ -20,9 +20,6 @@ from orchestrator.connectors.http import is_loopback
 # Must be the first message, or previews come without the id of their prompt.
 HELLO = '{"type":"feature_flags","data":{"supports_preview_metadata":true}}'
 OPEN_S = 5.0
-FIRST_PAUSE_S = (
-    0.25  # the server must have let go of the old socket, or it forgets the new one with it
-)
 LONGEST_PAUSE_S = 10.0
 CLOSE_S = 0.5
 MAX_MESSAGE_BYTES = 32 * 2**20  # a preview may be a large PNG
@@ -51,10 +48,11 @@ class Watch:
 class Socket:
     """Keeps a websocket open while prompts are watched, and hands each prompt's events to its `Watch`."""
 
-    def __init__(self, url: str, *, client_id: str, enabled: bool) -> None:
+    def __init__(self, url: str, *, client_id: str, enabled: bool, reconnect_s: float) -> None:
         self._url = url
         self._client_id = client_id
         self._enabled = enabled
+        self._reconnect_s = reconnect_s
         self._watches: dict[str, Watch] = {}
         self._open = asyncio.Event()
         self._tried = asyncio.Event()  # a first attempt has ended, well or badly
@@ -113,7 +111,7 @@ class Socket:
 
     async def _run(self) -> None:
         """Stay connected while there is something to watch; a later watch starts it again."""
-        pause_s = FIRST_PAUSE_S
+        pause_s = self._reconnect_s
         while True:
             try:
                 async with self._connection() as connection:
@@ -121,7 +119,7 @@ class Socket:
                     self._live = connection
                     self._open.set()
                     self._tried.set()
-                    pause_s = FIRST_PAUSE_S
+                    pause_s = self._reconnect_s
                     async for message in connection:
                         self._receive(message)
             except (OSError, TimeoutError, WebSocketException, ValueError):

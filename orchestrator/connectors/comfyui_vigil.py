@@ -30,6 +30,8 @@ class Timing:
     grace_s: float = 30.0  # a server that is being restarted
     stall_s: float = 600.0  # the slowest single step that is still work
     cancel_s: float = 10.0  # an interrupt is heeded between two sampler steps
+    # the server must have let go of the old socket, or it forgets the new one with it
+    reconnect_s: float = 0.25
     info_age_s: float = 30.0  # /object_info changes when somebody adds a model
 
 

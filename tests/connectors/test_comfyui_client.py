@@ -21,7 +21,6 @@ from connector_fakes import (
     workflow,
 )
 
-from orchestrator.connectors import http
 from orchestrator.connectors.comfyui import ComfyUI, RemoteFile, RemoteStatus, Timing
 from orchestrator.errors import (
     Interrupted,
@@ -55,9 +54,11 @@ FILE = RemoteFile("lab_00001_.png", "", "output", "images")
 both = pytest.mark.parametrize("modern", [True, False], ids=["0.27", "0.3.64"])
 
 
-def run(app: ComfyApp, action: Callable[[ComfyUI], Awaitable[T]], url: str = URL) -> T:
+def run(
+    app: ComfyApp, action: Callable[[ComfyUI], Awaitable[T]], url: str = URL, **options: Any
+) -> T:
     async def main() -> T:
-        comfy = ComfyUI(url, transport=httpx.MockTransport(app), timing=QUICK)
+        comfy = ComfyUI(url, transport=httpx.MockTransport(app), timing=QUICK, **options)
         try:
             return await action(comfy)
         finally:
@@ -489,10 +490,9 @@ def test_a_download_that_breaks_off_is_tried_once_more() -> None:
         run(app, lambda c: c.fetch(FILE))
 
 
-def test_a_file_beyond_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "FILE_LIMIT_BYTES", 10)
+def test_a_file_beyond_the_limit_is_refused() -> None:
     with pytest.raises(ServiceBroken, match="more than"):
-        run(ComfyApp(), lambda c: c.fetch(FILE))
+        run(ComfyApp(), lambda c: c.fetch(FILE), max_file_bytes=10)
 
 
 # ---------------------------------------------------------------- cancel

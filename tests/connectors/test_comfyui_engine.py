@@ -85,16 +85,11 @@ def test_a_picture_comes_out_with_previews_and_rising_progress(dialect: str) -> 
 
 
 @DIALECTS
-@pytest.mark.parametrize(
-    ("faults", "what"),
-    [
-        (Faults(silent_sockets=True), "a silent socket"),
-        (Faults(drop_prompt_answer=1), "a lost answer"),
-        (Faults(corrupt_view=1), "a cut download"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_a_picture_comes_out_in_spite_of(dialect: str, faults: Faults, what: str) -> None:
+@pytest.mark.parametrize("fault", ["silent_sockets", "drop_prompt_answer"])
+def test_a_picture_comes_out_in_spite_of_a_fault(dialect: str, fault: str) -> None:
+    faults = Faults()
+    setattr(faults, fault, 1)
+
     async def main() -> bytes:
         async with lab(dialect, faults) as comfy:
             id = str(uuid.uuid4())
@@ -102,7 +97,7 @@ def test_a_picture_comes_out_in_spite_of(dialect: str, faults: Faults, what: str
             files = await comfy.wait(id, on_progress=lambda p: None)
             return await comfy.fetch(files[0])
 
-    assert asyncio.run(main()).endswith(b"IEND\xaeB`\x82"), what
+    assert asyncio.run(main()).endswith(b"IEND\xaeB`\x82")
 
 
 @DIALECTS
@@ -121,11 +116,11 @@ def test_what_runs_out_of_memory_says_so(dialect: str) -> None:
 @pytest.mark.parametrize("stage", ["running", "pending"])
 def test_cancel_takes_exactly_the_one_prompt_off(dialect: str, stage: str) -> None:
     async def main() -> None:
-        async with lab(dialect, Faults(step_delay_s=0.05)) as comfy:
+        async with lab(dialect, Faults(step_delay_s=0.03)) as comfy:
             first, second = str(uuid.uuid4()), str(uuid.uuid4())
             started = asyncio.Event()
-            await comfy.submit(graph(seed=1, steps=12), prompt_id=first)
-            await comfy.submit(graph(seed=2, steps=12), prompt_id=second)
+            await comfy.submit(graph(seed=1, steps=6), prompt_id=first)
+            await comfy.submit(graph(seed=2, steps=6), prompt_id=second)
             waits = {
                 first: asyncio.create_task(
                     comfy.wait(first, on_progress=lambda p: started.set() if p.step else None)

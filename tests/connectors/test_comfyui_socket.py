@@ -11,7 +11,6 @@ import httpx
 import pytest
 from connector_fakes import JPEG, PNG, ComfyApp, ComfyServer, new_id, serving, workflow
 
-from orchestrator.connectors import comfyui_socket
 from orchestrator.connectors.comfyui import ComfyUI, RemoteFile, Timing
 from orchestrator.errors import PromptVanished
 from orchestrator.jobs import Progress
@@ -19,7 +18,7 @@ from orchestrator.jobs import Progress
 T = TypeVar("T")
 FILE = RemoteFile("lab_00001_.png", "", "output", "images")
 # Polls so rare that a test which needs one would run into its timeout.
-BY_SOCKET = Timing(poll_interval_s=60, lively_interval_s=60)
+BY_SOCKET = Timing(poll_interval_s=60, lively_interval_s=60, reconnect_s=0.02)
 BY_POLLING = Timing(poll_interval_s=0.03, lively_interval_s=0.2, vanish_s=0.05)
 
 
@@ -222,10 +221,7 @@ def test_a_socket_that_fails_leaves_the_prompt_to_the_polls(trouble: str, modern
     assert files == (FILE,)
 
 
-def test_a_dropped_socket_is_looked_behind_at_once_and_opened_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(comfyui_socket, "FIRST_PAUSE_S", 0.02)
+def test_a_dropped_socket_is_looked_behind_at_once_and_opened_again() -> None:
     app, id = ComfyApp(), new_id()
     app.on_prompt = app.begin
 

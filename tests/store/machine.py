@@ -6,9 +6,11 @@ ends with the question of liveness: all workers die, and a new one must bring ev
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
 import shutil
+import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +31,7 @@ BACKOFF_S = 5.0
 MAX_JOBS = 5
 FAILURE = Failure(kind="timeout", message="too slow")
 SHARED_MEMORY = Path("/dev/shm")
+_root: Path | None = None
 
 
 class FaultyDisk(Disk):
@@ -53,6 +56,22 @@ class FaultyDisk(Disk):
         pass
 
 
+def _emptied() -> Path:
+    """The folder of the last example without its jobs: making the lock files anew would take most of the time."""
+    global _root
+    if _root is None:
+        shared = SHARED_MEMORY if SHARED_MEMORY.is_dir() else None
+        _root = Path(tempfile.mkdtemp(dir=shared))
+        atexit.register(shutil.rmtree, _root)
+    for folder in (_root, _root / ".lab"):
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.is_file():
+                path.unlink()
+            elif path.name not in {".lab", "locks"}:
+                shutil.rmtree(path)
+    return _root
+
+
 @dataclass
 class Worker:
     """A process with its own store."""
@@ -72,8 +91,7 @@ class Worker:
 class StoreMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        shared = SHARED_MEMORY if SHARED_MEMORY.is_dir() else None
-        self.root = Path(tempfile.mkdtemp(dir=shared))
+        self.root = _emptied()
         self.clock = Clock()
         self.disk = FaultyDisk()
         self.serial = 0
@@ -145,7 +163,8 @@ class StoreMachine(RuleBasedStateMachine):
                 ),
             )
         except InvalidTransition:
-            assert before.is_terminal if what == "cancel" else not before.hold
+            may_run = before.hold or before.status in {Status.FAILED, Status.CANCELLED}
+            assert before.is_terminal if what == "cancel" else not may_run
         except JobNotFound:
             assert not self.path(job_id).exists(), "it is archived"
         except (OSError, DiskFull):
@@ -167,15 +186,28 @@ class StoreMachine(RuleBasedStateMachine):
         worker = self.some_worker(data)
         if fresh:
             worker.store.refresh(force=True)  # else from an index that is behind
+        self.claim_by(worker, fresh=fresh)
+
+    @precondition(lambda self: len(self.workers) > 1)
+    @rule()
+    def race(self) -> None:
+        """Two workers look, then both claim: the second from what it saw before the first had it."""
+        first, second = [self.workers[name] for name in sorted(self.workers)[:2]]
+        for worker in (first, second):
+            worker.store.refresh(force=True)
+        self.claim_by(first)
+        self.claim_by(second, fresh=False)
+
+    def claim_by(self, worker: Worker, *, fresh: bool = True) -> Claim | None:
         due = [job for job in self.model.values() if job.is_waiting and self.is_due(job)]
         try:
             claim = worker.store.claim(worker.presence.id, lanes=at_gpu(50), prepare=begin)
         except (OSError, DiskFull):
             assert self.disk.fault in {"full", "broken"}
-            return
+            return None
         if claim is None:
             assert not (fresh and due), "a fresh look found nothing although something is due"
-            return
+            return None
         job = claim.job
         assert job.id in {d.id for d in due}, "what is not due was claimed"
         if fresh:
@@ -185,6 +217,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert claim.adopted == (was.open_attempt is not None)
         self.model[job.id] = job
         worker.held[job.id] = claim
+        return claim
 
     @precondition(lambda self: self.zombies or any(w.held for w in self.workers.values()))
     @rule(
@@ -198,7 +231,9 @@ class StoreMachine(RuleBasedStateMachine):
         choice = own + self.zombies
         if not choice:
             return
-        worker, claim = data.draw(st.sampled_from(choice))
+        self.write_by(*data.draw(st.sampled_from(choice)), what)
+
+    def write_by(self, worker: Worker, claim: Claim, what: str) -> None:
         before = self.model[claim.job.id]
         is_owner = before.status is Status.RUNNING and before.fence == claim.fence
         try:
@@ -265,10 +300,13 @@ class StoreMachine(RuleBasedStateMachine):
         name = data.draw(st.sampled_from(sorted(self.workers)))
         worker = self.workers.pop(name)
         self.gone.append(worker)
+        worker.store.refresh(force=True)
+        self.claim_by(worker)
+        lost = [(worker, claim) for claim in worker.held.values()]
         if how == "kill":
             worker.kill()
         else:
-            self.zombies = [*self.zombies, *((worker, c) for c in worker.held.values())][-6:]
+            self.zombies = [*self.zombies, *lost][-6:]
             worker.held = {}
         if len(self.workers) < 2:
             self.start_worker()
@@ -277,6 +315,9 @@ class StoreMachine(RuleBasedStateMachine):
             self.recover_by(heir)
             self.tick(LEASE_S + 1)
             self.recover_by(heir)
+            self.claim_by(heir)
+            for zombie, claim in lost:
+                self.write_by(zombie, claim, "finish")
             self.claim_all(heir)
 
     @precondition(lambda self: any(job.is_waiting for job in self.model.values()))
@@ -284,20 +325,12 @@ class StoreMachine(RuleBasedStateMachine):
     def poison(self) -> None:
         """Whoever takes a job dies of it, until the lab gives up: too deep for a random walk."""
         for _ in range(MAX_CRASHES + 1):
-            self.start_worker()
-            name = max(self.workers)
-            worker = self.workers.pop(name)
+            worker = Worker(store := self.open(), store.presence())
             self.gone.append(worker)
             worker.store.refresh(force=True)
-            try:
-                claim = worker.store.claim(worker.presence.id, lanes=at_gpu(50), prepare=begin)
-            except (OSError, DiskFull):
-                claim = None
-            if claim:
-                self.model[claim.job.id] = claim.job
-                worker.held[claim.job.id] = claim
+            self.claim_by(worker)
             worker.kill()
-            if len(self.workers) < 2:
+            if not self.workers:
                 self.start_worker()
             self.recover_by(self.workers[min(self.workers)])
 
@@ -349,13 +382,13 @@ class StoreMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         try:
-            self.drain()
+            if sys.exc_info()[0] is None:  # else the example has failed already, with a better message
+                self.drain()
         finally:
             for worker in [*self.workers.values(), *self.gone]:
                 worker.kill()
                 worker.store.close()
             self.user.close()
-            shutil.rmtree(self.root)
 
     def drain(self) -> None:
         """Everybody dies; a new worker, given time, must bring every job to its end in a bounded number of tries."""
@@ -382,19 +415,10 @@ class StoreMachine(RuleBasedStateMachine):
     def claim_all(self, worker: Worker) -> None:
         worker.store.refresh(force=True)
         for _ in range(2 * MAX_JOBS):
-            try:
-                claim = worker.store.claim(worker.presence.id, lanes=at_gpu(50), prepare=begin)
-                if claim is None:
-                    return
-                self.model[claim.job.id] = worker.store.update(
-                    claim.job.id, lambda job: self.changed(job, "retry"), fence=claim.fence
-                )
-            except (OSError, DiskFull):
-                assert self.disk.fault in {"full", "broken"}
-                self.read_all()
+            claim = self.claim_by(worker)
+            if claim is None:
                 return
-            if claim.slot:
-                claim.slot.release()
+            self.write_by(worker, claim, "retry")
 
     # ---------------------------------------------------------------- helpers
 

@@ -1,0 +1,183 @@
+"""The command line as its users and their scripts meet it: processes, exit codes, standard output."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from orchestrator.cli import app
+
+ROOT = Path(__file__).resolve().parents[2]
+KEY = "bfl-key-that-nobody-may-see"
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Path:
+    (tmp_path / "paths.json").write_text("{}")
+    return tmp_path
+
+
+def call(lab: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if k not in {"COMFY_URL", "BFL_API_KEY"}}
+    environment |= {"ORCHESTRATOR_PATHS": str(lab / "paths.json"), "COLUMNS": "200"} | variables
+    return subprocess.run(
+        [sys.executable, "-m", "orchestrator", *arguments],
+        cwd=lab,
+        env=environment,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=90,
+        check=False,
+    )
+
+
+def document(done: subprocess.CompletedProcess[str]) -> Any:
+    return json.loads(done.stdout)  # all of standard output, or this fails
+
+
+def fox(lab: Path, seed: int) -> dict[str, Any]:
+    done = call(
+        lab,
+        *("generate", "a red fox", "--backend", "sd15", "--wait", "--json"),
+        *("--param", "steps=8", "--param", f"seed={seed}"),
+    )
+    assert done.returncode == 0, done.stderr
+    return document(done)
+
+
+def pixels(job: dict[str, Any]) -> bytes:
+    with Image.open(job["result"]["file"]) as image:
+        return image.tobytes()
+
+
+def test_generate_and_wait_makes_a_png_that_carries_its_recipe(lab: Path) -> None:
+    job = fox(lab, seed=7)
+    assert (job["status"], job["backend"], job["prompt"]) == ("done", "sd15", "a red fox")
+    assert job["result"]["files"] == [job["result"]["file"]]
+    with Image.open(job["result"]["file"]) as image:
+        image.load()
+        assert (image.format, image.size) == ("PNG", (512, 512))
+        recipe = json.loads(image.text["orchestrator"])
+        workflow = json.loads(image.text["prompt"])
+    assert (recipe["jobId"], recipe["prompt"], recipe["seed"]) == (job["id"], "a red fox", 7)
+    assert recipe["params"]["steps"] == 8
+    assert "KSampler" in {node["class_type"] for node in workflow.values()}
+    beside = json.loads(Path(job["result"]["file"] + ".json").read_bytes())
+    assert (beside["jobId"], beside["width"], beside["height"]) == (job["id"], 512, 512)
+
+
+def test_the_same_seed_makes_the_same_pixels_and_another_seed_others(lab: Path) -> None:
+    first, again, other = fox(lab, seed=7), fox(lab, seed=7), fox(lab, seed=8)
+    assert pixels(first) == pixels(again) != pixels(other)
+    assert len({job["result"]["file"] for job in (first, again, other)}) == 3
+
+
+def test_a_draft_waits_until_it_is_run_and_a_cancelled_job_can_be_retried(lab: Path) -> None:
+    draft = document(call(lab, "generate", "an owl", "--hold", "--json"))
+    assert (draft["status"], draft["hold"]) == ("created", True)
+    assert draft["params"]["seed"] >= 0, "a seed is chosen and stored"
+    released = document(call(lab, "run", draft["id"], "--json"))
+    assert (released["status"], released["hold"]) == ("queued", False)
+    assert call(lab, "run", draft["id"]).returncode == 1, "it waits already"
+    assert document(call(lab, "cancel", draft["id"][:23], "--json"))["status"] == "cancelled"
+    assert document(call(lab, "retry", draft["id"], "--json"))["status"] == "queued"
+    listed = document(call(lab, "jobs", "--status", "queued", "--json"))
+    assert ([job["id"] for job in listed["jobs"]], listed["total"]) == ([draft["id"]], 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("generate", "x", "--backend", "nope"), "Invalid backend"),
+        (("generate", "x", "--param", "stepz=3"), "did you mean steps"),
+        (("generate", "x", "--param", "steps"), "name=value"),
+        (("generate", "x", "--param", "width=13"), "width"),
+        (("generate", " "), "prompt is empty"),
+        (("generate", "x", "--hold", "--wait"), "exclude"),
+        (("jobs", "--status", "lost"), "lost"),
+        (("cancel", "../../etc/passwd"), "not the id of a job"),
+        (("cancel", "01a2"), "no job"),
+        (("frobnicate",), "frobnicate"),
+    ],
+)
+def test_wrong_usage_ends_with_2_says_why_and_stores_nothing(
+    lab: Path, arguments: tuple[str, ...], told: str
+) -> None:
+    done = call(lab, *arguments)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert not list(lab.glob("jobs/*.json"))
+
+
+def test_a_server_that_is_not_there_fails_the_job_with_a_kind_and_a_remedy(lab: Path) -> None:
+    done = call(
+        lab, "generate", "x", "--wait", "--json", COMFY_URL="http://127.0.0.1:9", LOG_LEVEL="ERROR"
+    )
+    assert done.returncode == 1
+    job = document(done)
+    assert (job["status"], job["failure"]["kind"]) == ("failed", "unreachable")
+    assert "COMFY_URL" in job["failure"]["remedy"]
+    assert len(job["attempts"]) == 3
+
+
+def test_flux_without_a_key_fails_at_once_and_no_key_is_ever_shown(lab: Path) -> None:
+    keyless = document(call(lab, "generate", "x", "--backend", "flux", "--wait", "--json"))
+    assert (keyless["status"], keyless["failure"]["kind"]) == ("failed", "invalid_key")
+    refused = call(
+        lab,
+        *("generate", "x", "--backend", "flux", "--wait", "--json"),
+        BFL_API_KEY=KEY,
+        BFL_BASE_URL="http://127.0.0.1:9",
+        LOG_LEVEL="DEBUG",
+    )
+    assert document(refused)["failure"]["kind"] == "unreachable"
+    health = call(lab, "health", "--json", BFL_API_KEY=KEY, BFL_BASE_URL="http://127.0.0.1:9")
+    everything = [refused.stdout, refused.stderr, health.stdout, health.stderr]
+    everything += [p.read_text(errors="replace") for p in lab.rglob("*") if p.is_file()]
+    assert not any(KEY in text for text in everything)
+
+
+def test_health_ends_with_1_and_names_what_is_down_and_how_to_mend_it(lab: Path) -> None:
+    done = call(lab, "health", "--json", COMFY_URL="http://127.0.0.1:9")
+    assert done.returncode == 1
+    report = document(done)
+    assert report["comfyui"]["status"] == report["worker"]["status"] == "stopped"
+    assert any("COMFY_URL" in problem for problem in report["problems"])
+    assert any("orchestrator worker" in problem for problem in report["problems"])
+
+
+def test_paths_creates_what_is_missing_and_says_what_it_found(lab: Path) -> None:
+    (lab / "paths.json").write_text('{"dropOut": "pictures\\\\out"}')
+    done = call(lab, "paths", "--json")
+    assert done.returncode == 0
+    places = document(done)["places"]
+    assert places["dropOut"] == {
+        "path": str(lab / "pictures" / "out"),
+        "exists": True,
+        "writable": True,
+        "problem": None,
+    }
+    assert (lab / "pictures" / "out").is_dir()
+    (lab / "paths.json").write_text('{"jobs": "Q:\\\\Jobs"}')
+    refused = call(lab, "paths")
+    assert refused.returncode == 2
+    assert "drive Q: is not on this machine" in refused.stdout + refused.stderr
+
+
+def test_the_readme_names_the_commands_that_there_are() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    contract = readme[readme.index("**Command line**") : readme.index("**Environment**")]
+    said = set(re.findall(r"[a-z]+", " ".join(re.findall(r"`([^`]+)`", contract))))
+    commands = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
+    assert commands <= said
