@@ -17,7 +17,7 @@ from orchestrator import backends, health
 from orchestrator.attempts import BFLService, ComfyUIService
 from orchestrator.connectors.bfl import BFL, POST_READ_S
 from orchestrator.connectors.comfyui import ComfyUI
-from orchestrator.engine.process import EngineProcess
+from orchestrator.embedded import EngineProcess
 from orchestrator.errors import JobExists, OrchestratorError, ParamsInvalid
 from orchestrator.files import write_whole
 from orchestrator.handles import JobHandle, Picture

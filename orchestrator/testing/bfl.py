@@ -26,12 +26,7 @@ from tornado.web import Application, Finish, RequestHandler
 KEY = "fake-bfl-key"  # that FakeBFL and make_lab agree on
 ACTIVE_TASKS = 24
 SAMPLE_S = 600.0  # how long a picture's address is good
-CREDITS = {  # per picture; 1 credit is 0.01 USD
-    "flux-pro-1.1-ultra": 6.0,
-    "flux-pro-1.1": 4.0,
-    "flux-kontext-pro": 4.0,
-    "flux-kontext-max": 8.0,
-}
+CREDITS = {"flux-pro-1.1-ultra": 6.0}  # per picture; 1 credit is 0.01 USD. The models there are
 
 
 class Fault(StrEnum):
@@ -39,6 +34,7 @@ class Fault(StrEnum):
 
     NO_CREDITS = "no_credits"  # POST: 402
     FORBIDDEN = "forbidden"  # POST: 403
+    INVALID = "invalid"  # POST: 422, as for a value that is not taken any more
     RATE_LIMITED = "rate_limited"  # POST: 429, with Retry-After if `retry_after_s` is set
     BROKEN_BEFORE = "broken_before"  # POST: 500, nothing is charged
     BROKEN_AFTER = "broken_after"  # POST: charged, then 500
@@ -70,23 +66,17 @@ def _in_range(ratio: str) -> str:
 
 
 class _Asked(BaseModel):
+    """The body of a request, as the OpenAPI document of BFL has it for FLUX 1.1 Ultra."""
+
     prompt: str | None = ""
     seed: int | None = None
     prompt_upsampling: bool = False
     safety_tolerance: Annotated[int, Field(ge=0, le=6)] = 2
     output_format: Literal["jpeg", "png"] = "jpeg"
-
-
-class _AskedByRatio(_Asked):
     aspect_ratio: Annotated[
         str, Field(pattern=r"^[1-9]\d*:[1-9]\d*$"), AfterValidator(_in_range)
     ] = "16:9"
     raw: bool = False
-
-
-class _AskedBySize(_Asked):
-    width: Annotated[int, Field(ge=256, le=1440, multiple_of=32)] = 1024
-    height: Annotated[int, Field(ge=256, le=1440, multiple_of=32)] = 768
 
 
 @dataclass(frozen=True)
@@ -248,15 +238,10 @@ class FakeBFL:
 
 def _picture(task: _Task) -> bytes:
     """The same small picture for the same seed and prompt."""
-    ratio = getattr(task.asked, "aspect_ratio", "4:3")
-    wide, high = (int(part) for part in ratio.split(":"))
-    size = (
-        16 * max(1, round(4 * wide / max(wide, high))),
-        16 * max(1, round(4 * high / max(wide, high))),
-    )
-    seed = f"{task.asked.seed} {task.asked.prompt}".encode()
-    pixels = hashlib.shake_128(seed).digest(3 * size[0] * size[1] // 64)
-    drawn = Image.frombytes("RGB", (size[0] // 8, size[1] // 8), pixels).resize(size)
+    wide, high = (int(part) for part in task.asked.aspect_ratio.split(":"))
+    size = (round(96 * wide / max(wide, high)), round(96 * high / max(wide, high)))
+    pixels = hashlib.shake_128(f"{task.asked.seed} {task.asked.prompt}".encode()).digest(192)
+    drawn = Image.frombytes("RGB", (8, 8), pixels).resize(size)
     buffer = io.BytesIO()
     drawn.save(buffer, task.asked.output_format)
     return buffer.getvalue()
@@ -300,12 +285,15 @@ class _Submit(_Handler):
         if model not in CREDITS:
             self.refuse(404, "Not Found")
             return
-        shape = _AskedBySize if model == "flux-pro-1.1" else _AskedByRatio
         try:
-            asked = shape.model_validate_json(self.request.body)
+            asked = _Asked.model_validate_json(self.request.body)
         except ValidationError as error:
             found = error.errors(include_url=False, include_context=False, include_input=False)
             self.refuse(422, [{**each, "loc": ["body", *each["loc"]]} for each in found])
+            return
+        if bfl._shows(Fault.INVALID):
+            said = {"loc": ["body", "aspect_ratio"], "msg": "Value not allowed", "type": "enum"}
+            self.refuse(422, [said])
             return
         if refusal := bfl._refusal(model):
             if refusal[0] == 429 and bfl.retry_after_s is not None:

@@ -80,7 +80,7 @@ def test_a_full_disk_loses_nothing_shows_nothing_unsaid_and_lets_running_jobs_fi
             store.get(job_id)  # raises if it cannot be read
         assert not list(store.layout.temp.iterdir())
         with pytest.raises(DiskFull):
-            store.create(make_job("one more"))
+            store.create(make_job("another"))
         with pytest.raises(DiskFull):
             take_any(store)
 
