@@ -38,6 +38,7 @@ T = TypeVar("T")
 
 BEAT_S = 1.0  # or a fifth of the lease, whichever is shorter
 RECOVER_S = 0.5  # how soon the jobs of a killed worker are taken over
+FORGOTTEN_S = 5.0
 LOOK_S = 0.5  # a pause that is over wakes nobody: look for it
 TIDY_S = 5.0
 REWRITE_S = 2.0
@@ -74,6 +75,7 @@ class Worker:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._held: dict[str, Held] = {}
         self._cancelling: set[str] = set()
+        self._unknown: dict[str, float] = {}
 
     def stop(self) -> None:
         """Ask the loop to end: it claims nothing more and hands its jobs back; what runs at a service goes on."""
@@ -97,7 +99,9 @@ class Worker:
         changes = self._store.watch(on_change)
         chores = [
             asyncio.create_task(self._beat(presence), name="heartbeat"),
-            asyncio.create_task(self._every(RECOVER_S, self._recover), name="recover"),
+            asyncio.create_task(
+                self._every(RECOVER_S, partial(self._recover, presence)), name="recover"
+            ),
             asyncio.create_task(self._every(TIDY_S, self._tidy), name="tidy"),
         ]
         try:
@@ -299,10 +303,21 @@ class Worker:
                 logger.warning("Could not renew the heartbeat: %s", error)
             await asyncio.sleep(min(BEAT_S, self._store.lease_s / 5))
 
-    async def _recover(self) -> None:
+    async def _recover(self, presence: Presence) -> None:
+        for job_id in self._forgotten(presence.id):
+            logger.warning("Job %s is claimed on the disk, but not here: freed", job_id)
+            await self._call(self._store.free, job_id, worker=presence.id)
         for job in await self._call(self._store.recover):
             logger.warning("Took job %s from a worker that is gone: now %s", job.id, job.status)
             self.wake()
+
+    def _forgotten(self, worker: str) -> list[str]:
+        """Jobs whose claim reached the disk although an error was reported: nobody else would free them."""
+        now = asyncio.get_running_loop().time()
+        ours = self._store.leased_to(worker) - self._running.keys()
+        self._unknown = {job_id: self._unknown.get(job_id, now) for job_id in ours}
+        # a claim that has just been written may not have been started yet
+        return [job_id for job_id, since in self._unknown.items() if now - since > FORGOTTEN_S]
 
     async def _tidy(self) -> None:
         await self._call(self._store.tidy)

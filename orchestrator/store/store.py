@@ -107,6 +107,10 @@ class Store:
 
     def close(self) -> None:
         """Close what is open. Jobs are on the disk anyway."""
+        with self._watching:
+            if self._watcher is not None:
+                self._watcher.stop()
+                self._watcher = None
         self._locks.close()
         self._archive.close()
 
@@ -280,6 +284,18 @@ class Store:
             if is_freed:
                 freed.append(job)
         return freed
+
+    def leased_to(self, worker: str) -> set[str]:
+        """The jobs that are running under a worker's lease."""
+        return {
+            job_id
+            for job_id, entry in self._index.entries()
+            if entry.status is Status.RUNNING and entry.worker == (worker, HOST)
+        }
+
+    def free(self, job_id: str, *, worker: str) -> Job:
+        """Take back a job that a worker of this process holds on the disk and does not know of."""
+        return self.update(job_id, partial(self._recovered, was=(worker, HOST)))
 
     def _recovered(self, job: Job, *, was: tuple[str, str] | None) -> Job:
         owner = (job.lease.worker, job.lease.host) if job.lease else None
