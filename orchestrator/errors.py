@@ -19,7 +19,7 @@ OrchestratorError
 ├── ImageInvalid                bytes that are not the image they claim to be
 ├── JobFailed                   raised to whoever waited for a job that failed or was cancelled
 └── ServiceError                a service refused, failed or is away; becomes a job's Failure
-    ├── ServiceUnreachable · ServiceTimeout · RateLimited · ServiceBroken ── UntrustedAddress
+    ├── ServiceUnreachable · ServiceTimeout (PromptStalled) · RateLimited · ServiceBroken ── UntrustedAddress
     ├── RequestRejected ── WorkflowRejected · MissingCheckpoint · MissingNode · UnknownSampler
     ├── ExecutionFailed ── OutOfMemory · CorruptModel
     ├── PromptVanished · Interrupted · NoImages
@@ -187,6 +187,12 @@ class ServiceTimeout(ServiceError):
     remedy = (
         "Look whether the service is still working (`orchestrator health`); restart it if it hangs."
     )
+
+
+class PromptStalled(ServiceTimeout):
+    """The server has shown no progress with the prompt for too long; it was taken off the server."""
+
+    final = True
 
 
 class ServiceBroken(ServiceError):

@@ -17,6 +17,7 @@ import orjson
 from orchestrator.errors import CorruptFile, DiskFull
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC})
+NOT_PLAIN = frozenset({errno.ELOOP, errno.ENXIO})  # what opening a link or a socket says
 CANNOT_SYNC = frozenset(
     {errno.EINVAL, errno.ENOTSUP}
 )  # some network drives have no fsync of folders
@@ -80,14 +81,17 @@ class Disk:
         try:
             descriptor = os.open(path, READ_FLAGS)
         except OSError as error:
-            if error.errno == errno.ELOOP:
+            if error.errno in NOT_PLAIN:
                 raise _no_file(path) from error
             raise
-        with open(descriptor, "rb") as file:
+        try:
             state = os.fstat(descriptor)
             if not stat.S_ISREG(state.st_mode):
                 raise _no_file(path)
-            return file.read(), state
+            with open(descriptor, "rb", closefd=False) as file:
+                return file.read(), state
+        finally:
+            os.close(descriptor)
 
     def reserve(self, path: Path | str, size: int) -> None:
         """Make a file of `size` zero bytes whose blocks are really taken, so that filling it needs no space."""

@@ -95,7 +95,12 @@ class ComfyUIService:
                     f"[worker] comfy promptId: {remote_id}"
                 )
             )
-        files = await client.wait(remote_id, on_progress=held.report)
+        try:
+            files = await client.wait(remote_id, on_progress=held.report)
+        except ServiceTimeout as error:
+            with suppress(ServiceError):  # it must not run on beside the next attempt
+                await client.cancel(remote_id)
+            raise PromptStalled(error.message) from error
         held.free_slot()  # the server is done: the next job may go there while this one is fetched
         return [
             await self._publish(

@@ -10,7 +10,7 @@ from orchestrator.errors import CorruptFile, OrchestratorError
 from orchestrator.files import Disk
 from orchestrator.jobs import Job, one_line
 from orchestrator.store.index import MAX_FILE
-from orchestrator.store.layout import Layout
+from orchestrator.store.layout import JOB_ID, Layout
 from orchestrator.store.locks import ShardLocks
 
 logger = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ def _shown(text: str) -> str:
 
 
 def _is_job(path: Path, job_id: str) -> bool:
-    if path.stat().st_size > MAX_FILE:
+    if not JOB_ID.fullmatch(job_id) or path.stat().st_size > MAX_FILE:
         return False
     try:
         Job.from_json(path.read_bytes(), id=job_id)

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.errors import DiskFull
+from orchestrator.files import is_full
 from orchestrator.store.locks import KernelLock
 
 
@@ -65,7 +67,13 @@ class Slots:
                 if holder and holder != job_id and in_use(holder, name):
                     slot.leave()
                     continue
-                _note(slot, job_id)
+                try:
+                    _note(slot, job_id)
+                except OSError as error:
+                    slot.leave()
+                    if is_full(error):
+                        raise DiskFull from error
+                    raise
                 return slot
         return None
 

@@ -183,6 +183,7 @@ PERHAPS_SENT: list[Exception | httpx.Response | dict[str, Any]] = [
     httpx.Response(200, text='{"id": "task'),
     httpx.Response(200, text="[]"),
     httpx.Response(202),
+    httpx.Response(200, headers={"content-length": "500"}, stream=httpx.ByteStream(b"{}")),
     {},
     {"id": None},
     {"id": ""},

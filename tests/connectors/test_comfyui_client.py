@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -219,7 +220,11 @@ def test_a_prompt_that_is_still_being_validated_is_found_at_the_second_look() ->
     app.script["/prompt"] = [httpx.ReadTimeout("x")]
     app.script[f"/api/jobs/{id}"] = [httpx.Response(404, json={"error": "Job not found"})]
     app.enqueue(id)
+    looks: list[float] = []
+    app.on_request = lambda request: looks.append(time.monotonic())
     submit(app, id)
+    _, first, second = looks
+    assert second - first >= QUICK.vanish_s
 
 
 @pytest.mark.parametrize(

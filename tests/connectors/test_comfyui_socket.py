@@ -241,6 +241,20 @@ def test_a_dropped_socket_is_looked_behind_at_once_and_opened_again() -> None:
     assert run(app, work, timing=BY_SOCKET) == (FILE,)
 
 
+def test_an_end_that_the_socket_was_away_for_is_found_without_waiting_for_a_poll() -> None:
+    app, id = ComfyApp(), new_id()
+    app.on_prompt = app.begin
+
+    async def work(comfy: ComfyUI, server: ComfyServer) -> tuple[RemoteFile, ...]:
+        await comfy.submit(workflow(), prompt_id=id)
+        waiting = asyncio.create_task(comfy.wait(id, on_progress=lambda p: None))
+        app.finish(id)
+        server.drop()
+        return await waiting
+
+    assert run(app, work, timing=BY_SOCKET) == (FILE,)
+
+
 def test_a_deaf_socket_is_replaced_for_the_next_prompt() -> None:
     app = ComfyApp()
 
