@@ -28,7 +28,12 @@ class EngineProcess:
         with log.open("ab") as errors:
             # its standard input is the line to us: when we are gone, it ends
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                # Ctrl-C is for us: first the worker hands its jobs back, then the engine goes
+                start_new_session=True,
             )
         timer = threading.Timer(START_S, self._process.kill)
         timer.start()

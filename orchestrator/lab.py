@@ -254,15 +254,21 @@ class Lab:
 
     @contextlib.asynccontextmanager
     async def _comfyui(self) -> AsyncIterator[list[str]]:
-        if self.settings.comfy_urls:
-            yield self.settings.comfy_urls
+        if hosts := self.settings.comfy_urls or await self._running():
+            yield hosts
             return
-        for url in (self._engine_url(), DEFAULT_COMFY_URL):
-            if url and await _answers(url):
-                yield [url]
-                return
         async with self.engine() as url:
             yield [url]
+
+    async def has_comfyui(self) -> bool:
+        """Whether the lab has a ComfyUI to go to: one is configured, or something answers."""
+        return bool(self.settings.comfy_urls or await self._running())
+
+    async def _running(self) -> list[str]:
+        for url in (self._engine_url(), DEFAULT_COMFY_URL):
+            if url and await _answers(url):
+                return [url]
+        return []
 
     @contextlib.asynccontextmanager
     async def engine(self) -> AsyncIterator[str]:

@@ -132,7 +132,7 @@ class Worker:
 
     async def _take(self, presence: Presence) -> bool:
         """Claim and start one job; returns whether there was one."""
-        if self._stopping:
+        if self._stopping or self._has_suspect():
             return False
         try:
             claim = await self._call(
@@ -148,6 +148,11 @@ class Worker:
         if claim is not None:
             self._start(claim, presence)
         return claim is not None
+
+    def _has_suspect(self) -> bool:
+        """Whether a job is here that several workers died on: it may kill this one and, one death after the
+        other, have its neighbours given up with it. It gets the worker to itself."""
+        return any(held.job.crashes > self._store.max_crashes // 2 for held in self._held.values())
 
     def _lanes(self, backend: str, host: str | None) -> Sequence[Lane]:
         return self._service(backend).lanes(host)

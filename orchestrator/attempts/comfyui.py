@@ -18,8 +18,10 @@ from orchestrator.attempts.held import Held
 from orchestrator.attempts.pictures import publish, recipe_of
 from orchestrator.connectors.comfyui import ComfyUI, RemoteFile, RemoteStatus, Workflow
 from orchestrator.errors import (
+    PromptStalled,
     PromptVanished,
     ServiceError,
+    ServiceTimeout,
     ServiceUnreachable,
 )
 from orchestrator.jobs import Cost, Job, Phase, Progress, prompt_id

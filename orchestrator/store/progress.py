@@ -17,6 +17,7 @@ class ProgressFiles:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._seen: dict[str, int] = {}
 
     def write(self, job_id: str, progress: Progress, *, fence: int) -> None:
         """Say how far a job is. Failing to is no reason to stop it."""
@@ -48,6 +49,18 @@ class ProgressFiles:
             return job
         progress = self.read(job.id)
         return job.having(progress=progress.fraction) if progress else job
+
+    def changed(self) -> set[str]:
+        """The ids of jobs whose progress moved or went since the last call: for a reader without events."""
+        there = {}
+        with contextlib.suppress(OSError), os.scandir(self._folder) as items:
+            for item in items:
+                if not item.name.startswith("."):
+                    with contextlib.suppress(FileNotFoundError):
+                        there[item.name] = item.stat().st_mtime_ns
+        moved = {job_id for job_id, _ in there.items() ^ self._seen.items()}
+        self._seen = there
+        return moved
 
     def changed_job(self, path: str) -> str | None:
         """The id of the job whose progress lies at `path`; None for any other path."""

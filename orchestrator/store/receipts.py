@@ -38,7 +38,7 @@ class Receipts:
             return None
         try:
             data = (self._folder / name).read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError):
             return None
         try:
             said = orjson.loads(data.split(b"\n")[0].rstrip(b"\0"))

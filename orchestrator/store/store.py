@@ -6,6 +6,7 @@ a power cut; two processes never both take a job; whoever lost a job to another 
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import logging
 import os
@@ -17,7 +18,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from orchestrator.errors import CorruptFile, DiskFull, JobExists, JobNotFound, StoreBusy
+from orchestrator.errors import CorruptFile, DiskFull, Fenced, JobExists, JobNotFound, StoreBusy
 from orchestrator.files import DISK, Disk, is_full, temp_name
 from orchestrator.jobs import MAX_CRASHES, TERMINAL, Job, Phase, Status
 from orchestrator.store.archive import Archive
@@ -87,7 +88,7 @@ class Store:
         self.now = now
         self._clock = clock
         self._disk = disk
-        self._max_crashes = max_crashes
+        self.max_crashes = max_crashes
         self._root = str(self.layout.root)
         self._locks = ShardLocks(self.layout.locks)
         self._locks.create()
@@ -293,6 +294,12 @@ class Store:
             if entry.status is Status.RUNNING and entry.worker == (worker, HOST)
         }
 
+    def hand_back(self, worker: str) -> None:
+        """Free the jobs of a worker that ends in order; what runs at the services is adopted by the next."""
+        for job_id in self.leased_to(worker):
+            with contextlib.suppress(Fenced, JobNotFound, CorruptFile, StoreBusy):
+                self.update(job_id, partial(_handed_back, worker=worker))
+
     def free(self, job_id: str, *, worker: str) -> Job:
         """Take back a job that a worker of this process holds on the disk and does not know of."""
         return self.update(job_id, partial(self._recovered, was=(worker, HOST)))
@@ -301,7 +308,7 @@ class Store:
         owner = (job.lease.worker, job.lease.host) if job.lease else None
         if job.status is not Status.RUNNING or owner != was:
             return job
-        return job.recover(now=self.now(), max_crashes=self._max_crashes)
+        return job.recover(now=self.now(), max_crashes=self.max_crashes)
 
     def _is_abandoned(self, job_id: str) -> bool:
         """A running job without a lease is the old system's: give that system time to finish it."""
@@ -432,10 +439,11 @@ class Store:
         old = self._archive.page(limit=offset + limit, status=status, backend=backend)
         # another process may have archived a job that this one still has in mind
         listed = {job_id for _, job_id in hot}
-        new = [row for row in old if row[1] not in listed]
-        page = heapq.nlargest(offset + limit, hot + new)[offset:]
-        jobs = [job for _, job_id in page if (job := self._known(job_id))]
-        return jobs, len(hot) + archived - (len(old) - len(new))
+        months = {job_id: month for _, job_id, month in old if job_id not in listed}
+        rows = [(created, job_id) for created, job_id, _ in old if job_id in months]
+        page = heapq.nlargest(offset + limit, hot + rows)[offset:]
+        jobs = [job for _, job_id in page if (job := self._known(job_id, month=months.get(job_id)))]
+        return jobs, len(hot) + archived - (len(old) - len(rows))
 
     def counts(self) -> Counter[Status]:
         """How many jobs have which status, archived ones included."""
@@ -449,11 +457,17 @@ class Store:
         """The jobs that are not archived, as this process last read them, with their live progress."""
         return [job for job_id, _ in self._index.entries() if (job := self._known(job_id))]
 
-    def _known(self, job_id: str) -> Job | None:
-        """A job as this process last read it, or from the archive; None when it makes no sense."""
+    def _known(self, job_id: str, *, month: str | None = None) -> Job | None:
+        """A job as this process last read it, or from the archive's `month`; None when it makes no sense."""
         entry = self._index.get(job_id)
         try:
-            return self.progress.merged(entry.job()) if entry else self.get(job_id)
+            if entry:
+                return self.progress.merged(entry.job())
+            if month is not None:
+                with contextlib.suppress(FileNotFoundError):
+                    data, _ = self._disk.read(self._archive.path(job_id, month))
+                    return Job.from_json(data, id=job_id)
+            return self.get(job_id)
         except CorruptFile as error:
             if entry:
                 self._set_aside(job_id, error)
@@ -518,7 +532,7 @@ class Store:
                 self._watcher = Watcher(
                     [self.layout.root, self.layout.progress],
                     on_names=self._names_changed,
-                    on_look=lambda: self._tell(set(self.refresh())),
+                    on_look=self._look,
                     force_polling=force_polling,
                 )
                 self._watcher.start()
@@ -541,7 +555,20 @@ class Store:
                 changed.add(job_id)
         self._tell(changed)
 
+    def _look(self) -> None:
+        changed = set(self.refresh())
+        if self._watcher is not None and self._watcher.polling:
+            changed |= self.progress.changed()
+        self._tell(changed)
+
     def _tell(self, changed: set[str]) -> None:
-        if changed:
-            for listener in list(self._listeners):
+        for listener in list(self._listeners) if changed else ():
+            try:
                 listener(changed)
+            except Exception:  # a reader's fault must not look like a failed write
+                logger.exception("Somebody who is told of changed jobs failed")
+
+
+def _handed_back(job: Job, *, worker: str) -> Job:
+    ours = job.status is Status.RUNNING and job.lease is not None and job.lease.worker == worker
+    return job.hand_back() if ours else job

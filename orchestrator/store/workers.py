@@ -131,6 +131,13 @@ class Observer:
             return True
         return now - seen[1] < self._lease_s
 
+    def beat(self, worker: str) -> int | None:
+        """When a worker last gave a sign of life, by the clock of the file system, in ns."""
+        try:
+            return (self._folder / worker).stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
+
     def workers(self) -> list[WorkerInfo]:
         """Every worker that left a sign, living or not."""
         found = []

@@ -34,8 +34,10 @@ def main() -> None:
     )
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--picture-seconds", type=float, default=0.05)
+    parser.add_argument("--credits", type=float, default=1000.0)
     args = parser.parse_args()
-    asyncio.run(_serve(FakeBFL(port=args.port, picture_s=args.picture_seconds)))
+    bfl = FakeBFL(port=args.port, picture_s=args.picture_seconds, credits=args.credits)
+    asyncio.run(_serve(bfl))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,119 @@
+"""What a page shows of a job, as JSON. Pure functions of their arguments; all text is data, escaped where shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestrator import backends
+from orchestrator.jobs import Job, Progress, Status, one_line
+
+SHORT_PROMPT = 50  # characters
+LONG_PROMPT = 1000  # shown on hover; a longer one would only fill the screen
+SHORT_ID = 13  # characters of a UUIDv7: its milliseconds, so that an id is told from its neighbours
+SHOWN_PARAMS = {
+    "width": "width",
+    "height": "height",
+    "aspectratio": "aspect ratio",
+    "steps": "steps",
+    "cfg": "cfg",
+    "sampler": "sampler",
+    "samplername": "sampler",
+    "scheduler": "scheduler",
+    "negativeprompt": "negative prompt",
+    "checkpoint": "checkpoint",
+}
+NO_WORKER = {
+    "text": "No worker is running, so jobs wait.",
+    "remedy": "Start one in a terminal: orchestrator up, or orchestrator worker. "
+    "In a notebook: async with lab.worker(): …",
+}
+
+
+def row(job: Job) -> dict[str, Any]:
+    """A job as the queue and the view of one job show it, without its live progress."""
+    backend = backends.BACKENDS.get(job.backend)
+    text = one_line(job.prompt)
+    return {
+        "id": job.id,
+        "short": short_id(job.id),
+        "status": job.status.value,
+        "label": label(job),
+        "backend": backend.title if backend else one_line(job.backend)[:SHORT_PROMPT],
+        "price": backend.price if backend and backend.paid else "",
+        "prompt": text if len(text) <= SHORT_PROMPT else text[: SHORT_PROMPT - 1] + "…",
+        "whole": text[:LONG_PROMPT],
+        "created": job.created_at.isoformat(),
+        "started": job.started_at.isoformat() if job.started_at else None,
+        "finished": job.finished_at.isoformat() if job.finished_at else None,
+        "pictures": len(job.result.files) if job.result and job.status is Status.DONE else 0,
+        "cost": job.result.cost.amount if job.result and job.result.cost else "",
+        "failure": failure(job),
+        "ambiguous": needs_second_click(job),
+        "actions": actions(job),
+        "settings": settings(job),
+    }
+
+
+def short_id(job_id: str) -> str:
+    """The beginning of an id, long enough for `lab.job` and the command line to find the job by."""
+    return job_id[:SHORT_ID]
+
+
+def label(job: Job) -> str:
+    """The status in a word or two."""
+    if job.cancel_requested and not job.is_terminal:
+        return "cancelling"
+    if job.status is Status.CREATED:
+        return "draft" if job.hold else "queued"
+    return job.status.value
+
+
+def actions(job: Job) -> list[str]:
+    """The buttons of a job: those that would do something now."""
+    if job.status is Status.DONE:
+        return ["view"] if job.result and job.result.files else []
+    if job.is_terminal:
+        return ["retry"]
+    draft = ["run"] if job.status is Status.CREATED and job.hold else []
+    return draft if job.cancel_requested else [*draft, "cancel"]
+
+
+def needs_second_click(job: Job) -> bool:
+    """Whether running the job again may pay a second time for the same picture."""
+    return job.is_terminal and job.status is not Status.DONE and job.is_ambiguous
+
+
+def failure(job: Job) -> dict[str, str] | None:
+    """What went wrong and what to do, of a job that failed or is about to be tried again."""
+    if job.failure is None or job.status is Status.DONE:
+        return None
+    again = "" if job.is_terminal else "Will be tried again. "
+    return {
+        "text": again + one_line(job.failure.message),
+        "remedy": one_line(job.failure.remedy),
+        "kind": one_line(job.failure.kind),
+    }
+
+
+def live(progress: Progress | None) -> dict[str, Any] | None:
+    """How far a running job is; None when its service has said nothing yet."""
+    if progress is None:
+        return None
+    return {
+        "fraction": min(1.0, max(0.0, progress.fraction)),
+        "step": progress.step,
+        "steps": progress.steps,
+        "text": one_line(progress.text),
+    }
+
+
+def settings(job: Job) -> list[list[str]]:
+    """The parameters that a picture's caption names, as name and value."""
+    given = {str(key).replace("_", "").lower(): value for key, value in job.params.items()}
+    said = [
+        [name, one_line(str(given[key]))[:LONG_PROMPT]]
+        for key, name in SHOWN_PARAMS.items()
+        if given.get(key) not in (None, "")
+    ]
+    seed = given.get("seed")
+    return said if seed is None else [["seed", one_line(str(seed))[:40]], *said]
