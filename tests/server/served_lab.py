@@ -1,0 +1,120 @@
+"""A lab served by `orchestrator up` in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from orchestrator.jobs import Job
+from orchestrator.lab import Lab
+
+TOKEN = "token-of-the-tests"
+START_S = 60.0
+
+
+class ServedLab:
+    """`orchestrator up` on a free port, in `folder`. Stop it at the end."""
+
+    def __init__(self, folder: Path, **variables: str) -> None:
+        (folder / "paths.json").write_text("{}")
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        unset = {"COMFY_URL", "BFL_API_KEY", "ADMIN_URL"}
+        environment = {key: value for key, value in os.environ.items() if key not in unset}
+        environment["ORCHESTRATOR_PATHS"] = str(folder / "paths.json")
+        self.said = folder / "said.txt"
+        with self.said.open("wb") as said:
+            self.process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "orchestrator",
+                    "up",
+                    "--no-browser",
+                    "--port",
+                    str(self.port),
+                ],
+                cwd=folder,
+                env=environment | {"ORCHESTRATOR_TOKEN": TOKEN} | variables,
+                stderr=said,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        self.lab = Lab.open(folder)
+        self.http = httpx.Client(base_url=self.url, timeout=20)
+        self.token = {"Authorization": f"token {TOKEN}"}
+        try:
+            until(self._answers, START_S)
+            until(lambda: self.worker() is not None, START_S)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None, self.said.read_text()
+        try:
+            return self.http.get("/api/status", headers=self.token).is_success
+        except httpx.HTTPError:
+            return False
+
+    def worker(self) -> int | None:
+        """The process id of the worker kernel whose loop lives."""
+        workers = self.lab.store.observer.workers()
+        return next((w.pid for w in workers if w.alive and w.name == "kernel"), None)
+
+    def api(self, method: str, path: str, **options: Any) -> Any:
+        """What the server answers to somebody with the token."""
+        reply = self.http.request(method, path, headers=self.token, **options)
+        reply.raise_for_status()
+        return reply.json() if reply.content else None
+
+    def ended(self, job: Job, *, timeout_s: float = 60.0) -> Job:
+        """A job when it has ended."""
+        until(lambda: self.lab.store.get(job.id).is_terminal, timeout_s)
+        return self.lab.store.get(job.id)
+
+    def family(self) -> list[psutil.Process]:
+        """The processes that the server has started, and theirs."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def stop(self) -> None:
+        """End the server and whatever it left."""
+        family = self.family() if self.process.poll() is None else []
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        for process in psutil.wait_procs(family, timeout=10)[1]:
+            process.kill()
+        self.http.close()
+        self.lab.close()
+
+
+def until(condition: Callable[[], bool], timeout_s: float) -> float:
+    """Wait for something that another process does; returns how long it took, in seconds."""
+    began = time.monotonic()
+    while not condition():
+        if time.monotonic() - began > timeout_s:
+            raise AssertionError(f"did not happen within {timeout_s} s")
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,160 @@
+"""`orchestrator up`: what it brings up, who may come in, and that nothing of it stays behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from served_lab import TOKEN, ServedLab, free_port, until
+
+from orchestrator.jobs import Status
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedLab]:
+    lab = ServedLab(tmp_path_factory.mktemp("lab"))
+    yield lab
+    lab.stop()
+
+
+def test_it_says_where_the_page_is_and_who_paints(served: ServedLab) -> None:
+    said = served.said.read_text()
+    assert f"{served.url}/?token={TOKEN}" in said
+    assert "embedded engine, no model" in said
+    assert "Traceback" not in said
+
+
+def test_a_submitted_job_is_done_by_the_worker_kernel_on_the_embedded_engine(
+    served: ServedLab,
+) -> None:
+    job = served.ended(
+        served.lab.submit("a red fox", params={"steps": 4, "width": 128, "height": 128})
+    )
+    assert job.status is Status.DONE, job.failure
+    assert job.result is not None
+    assert Path(job.result.file or "").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_health_says_that_all_is_well_and_where(served: ServedLab) -> None:
+    report = served.api("GET", "/api/health")
+    assert report["well"] is True
+    assert report["panel"] == {"status": "running", "message": "", "port": served.port}
+    assert report["worker"]["status"] == report["comfyui"]["status"] == "running"
+    assert report["worker"]["pid"] == served.worker()
+    assert report["comfyui"]["embeddedEngine"] is True
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/dashboard", "/dashboard?job=1", "/lab", "/voila/render/x.ipynb"]
+)
+def test_a_stranger_is_sent_to_the_door(served: ServedLab, path: str) -> None:
+    reply = httpx.get(served.url + path, follow_redirects=True)
+    assert reply.url.path == "/login"
+    assert "<title>Jupyter Server</title>" in reply.text
+
+
+def test_a_stranger_gets_nothing_from_the_api(served: ServedLab) -> None:
+    for headers in ({}, {"Authorization": "token wrong"}):
+        reply = httpx.get(f"{served.url}/api/health", headers=headers)
+        assert reply.status_code == 403
+        assert "worker" not in reply.text
+
+
+def test_the_link_with_the_token_opens_the_dashboard_and_takes_the_token_out_of_the_address(
+    served: ServedLab,
+) -> None:
+    with httpx.Client(base_url=served.url, follow_redirects=True, timeout=60) as visitor:
+        page = visitor.get(f"/?token={TOKEN}")
+        assert page.status_code == 200
+        assert str(page.url) == f"{served.url}/dashboard"
+        # without this cookie the browser may not end the page's kernel
+        assert "_xsrf" in visitor.cookies
+    assert TOKEN not in page.text
+
+
+def test_the_worker_shows_in_jupyterlabs_list_by_name(served: ServedLab) -> None:
+    sessions = {session["name"] for session in served.api("GET", "/api/sessions")}
+    assert "orchestrator-worker" in sessions
+
+
+def test_a_killed_worker_kernel_is_back_within_seconds_and_works(served: ServedLab) -> None:
+    before = served.worker()
+    assert before is not None
+    os.kill(before, signal.SIGKILL)
+    until(lambda: served.worker() not in {None, before}, 30)
+    assert served.ended(served.lab.submit("an owl", params={"steps": 1})).status is Status.DONE
+
+
+def test_a_worker_kernel_restarted_by_hand_goes_on_working(served: ServedLab) -> None:
+    before = served.worker()
+    session = next(
+        s for s in served.api("GET", "/api/sessions") if s["name"] == "orchestrator-worker"
+    )
+    served.api("POST", f"/api/kernels/{session['kernel']['id']}/restart", json={})
+    until(lambda: served.worker() not in {None, before}, 30)
+
+
+def test_a_worker_kernel_shut_down_by_hand_is_replaced(served: ServedLab) -> None:
+    before = served.worker()
+    session = next(
+        s for s in served.api("GET", "/api/sessions") if s["name"] == "orchestrator-worker"
+    )
+    served.api("DELETE", f"/api/kernels/{session['kernel']['id']}")
+    until(lambda: served.worker() not in {None, before}, 30)
+    alive = [w for w in served.lab.store.observer.workers() if w.alive]
+    assert len(alive) == 1, "never two of them"
+
+
+def test_a_hanging_worker_kernel_is_replaced(served: ServedLab) -> None:
+    before = served.worker()
+    assert before is not None
+    os.kill(before, signal.SIGSTOP)
+    until(lambda: served.worker() not in {None, before}, 45)
+    assert not psutil.pid_exists(before)
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGKILL"])
+def test_no_process_stays_behind(name: str, tmp_path: Path) -> None:
+    served = ServedLab(tmp_path)
+    try:
+        running = served.lab.submit("long", params={"steps": 2000, "width": 512, "height": 512})
+        until(lambda: served.lab.store.get(running.id).status is Status.RUNNING, 30)
+        family = served.family()
+        assert len(family) >= 2, "the worker kernel and the engine"
+        served.process.send_signal(getattr(signal, name))
+        code = served.process.wait(30)
+        assert code == (-9 if name == "SIGKILL" else 0)
+        assert psutil.wait_procs(family, timeout=15)[1] == []
+        job = served.lab.store.get(running.id)
+        # ended in order, the job is free for the next worker, and that was no crash
+        assert job.status is (Status.RUNNING if name == "SIGKILL" else Status.QUEUED)
+        assert job.crashes == 0
+    finally:
+        served.stop()
+
+
+def test_a_port_in_use_is_said_before_anything_is_started(tmp_path: Path) -> None:
+    (tmp_path / "paths.json").write_text("{}")
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
+        done = subprocess.run(
+            [sys.executable, "-m", "orchestrator", "up", "--no-browser", "--port", str(port)],
+            cwd=tmp_path,
+            env={**os.environ, "ORCHESTRATOR_PATHS": str(tmp_path / "paths.json")},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode != 0
+    assert f"Port {port}" in done.stderr
+    assert "--port" in done.stderr
+    assert not (tmp_path / "logs" / "engine.log").exists()
