@@ -9,6 +9,7 @@ async with lab.worker():
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -36,4 +37,12 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
+    _offer_views()
     return value
+
+
+def _offer_views() -> None:
+    """In a notebook, let a job be shown live. Without IPython nothing of it is imported."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is not None:
+        import_module("orchestrator.widgets").install(shell)

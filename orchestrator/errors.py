@@ -19,7 +19,7 @@ OrchestratorError
 ├── ImageInvalid                bytes that are not the image they claim to be
 ├── JobFailed                   raised to whoever waited for a job that failed or was cancelled
 └── ServiceError                a service refused, failed or is away; becomes a job's Failure
-    ├── ServiceUnreachable · ServiceTimeout (PromptStalled) · RateLimited · ServiceBroken ── UntrustedAddress
+    ├── ServiceUnreachable · ServiceTimeout (PromptStalled) · RateLimited · ServiceBroken ── FileGone · UntrustedAddress
     ├── RequestRejected ── WorkflowRejected · MissingCheckpoint · MissingNode · UnknownSampler
     ├── ExecutionFailed ── OutOfMemory · CorruptModel
     ├── PromptVanished · Interrupted · NoImages
@@ -201,6 +201,13 @@ class ServiceBroken(ServiceError):
     kind = "service_broken"
     retryable = True
     remedy = "Look at the service's own log; try again later."
+
+
+class FileGone(ServiceBroken):
+    """The server has named a file that it does not have any more."""
+
+    final = True
+    remedy = "The job is tried again. Do not clear the server's output folder while jobs run."
 
 
 class UntrustedAddress(ServiceBroken):

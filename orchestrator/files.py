@@ -8,6 +8,7 @@ import os
 import stat
 import sys
 import time
+from codecs import BOM_UTF8
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,8 @@ def write_whole(
 def read_json(path: Path) -> Any:
     """The content of a JSON file. Raises FileNotFoundError, or CorruptFile when it is not JSON."""
     try:
-        return orjson.loads(path.read_bytes())
+        return orjson.loads(
+            path.read_bytes().removeprefix(BOM_UTF8)
+        )  # Notepad and PowerShell write one
     except orjson.JSONDecodeError as error:
         raise CorruptFile(f"{path.name} is not JSON: {error}") from error

@@ -169,9 +169,16 @@ def inside(folder: Path, name: str) -> Path:
         or name[0] in "/\\"
     )
     path = folder.joinpath(*parts) if not bad else folder
-    if bad or not path.resolve().is_relative_to(folder.resolve()):
+    if bad or not _stays_in(folder, path):
         raise PathOutside(f"{name[:100]!r} is not a file inside {folder}")
     return path
+
+
+def _stays_in(folder: Path, path: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # a circle of links
+        return False
 
 
 def _field(key: str) -> str:

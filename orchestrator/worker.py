@@ -283,7 +283,6 @@ class Worker:
 
     async def _hand_back(self) -> None:
         self._stopping = True
-        await asyncio.sleep(0)  # a task that is cancelled before its first step hands nothing back
         for task in self._running.values():
             task.cancel()
         while self._running:

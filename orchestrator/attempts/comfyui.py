@@ -89,20 +89,17 @@ class ComfyUIService:
 
     async def _run(self, held: Held, client: ComfyUI, remote_id: str) -> list[str]:
         params = _params(held.job)
-        workflow = await self._workflow(held.job, params, client)
+        # that of an adopted prompt is the server's business: it wrote it into the picture
+        workflow: Workflow | None = None
         if not held.adopted or not await self._is_there(held, client, remote_id):
+            workflow = await self._workflow(held.job, params, client)
             await client.submit(workflow, prompt_id=remote_id)
             await held.update(
                 lambda job: job.with_attempt(phase=Phase.SUBMITTED).logged(
                     f"[worker] comfy promptId: {remote_id}"
                 )
             )
-        try:
-            files = await client.wait(remote_id, on_progress=held.report)
-        except ServiceTimeout as error:
-            with suppress(ServiceError):  # it must not run on beside the next attempt
-                await client.cancel(remote_id)
-            raise PromptStalled(error.message) from error
+        files = await self._wait(held, client, remote_id)
         held.free_slot()  # the server is done: the next job may go there while this one is fetched
         return [
             await self._publish(
@@ -111,10 +108,20 @@ class ComfyUIService:
             for index, file in enumerate(files)
         ]
 
+    async def _wait(self, held: Held, client: ComfyUI, remote_id: str) -> tuple[RemoteFile, ...]:
+        try:
+            return await client.wait(remote_id, on_progress=held.report)
+        except ServiceTimeout as error:
+            with suppress(ServiceError):  # it must not run on beside the next attempt
+                await client.cancel(remote_id)
+            raise PromptStalled(error.message) from error
+
     async def _workflow(self, job: Job, params: backends.ImageParams, client: ComfyUI) -> Workflow:
         family = backends.get(job.backend).model
         checkpoint = choose_checkpoint(family, await client.checkpoints(), params.checkpoint)
-        prefix = f"orchestrator/{job.backend}_{job.id}"
+        # of its own for each attempt: asked for a workflow that it has run before, the server answers with the
+        # file it made then, also when that is gone
+        prefix = f"orchestrator/{job.backend}_{job.id}_{len(job.attempts)}"
         return text_to_image(params, job.prompt, checkpoint=checkpoint, filename_prefix=prefix)
 
     async def _is_there(self, held: Held, client: ComfyUI, remote_id: str) -> bool:
@@ -135,7 +142,7 @@ class ComfyUIService:
         file: RemoteFile,
         *,
         seed: int | None,
-        workflow: Workflow,
+        workflow: Workflow | None,
         index: int,
     ) -> str:
         held.report(Progress(fraction=1.0, text="fetching"))

@@ -36,6 +36,8 @@ class Held:
         self._threads = threads
         self._said_at = 0.0
         self._saying: asyncio.Future[None] | None = None
+        self._unsaid: Progress | None = None
+        self._next: asyncio.TimerHandle | None = None
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking function in the store's threads."""
@@ -53,13 +55,24 @@ class Held:
         return self._presence.is_fresh
 
     def report(self, progress: Progress) -> None:
-        """Say how far the attempt is; at most four times a second reach the disk."""
-        now = time.monotonic()
-        if now - self._said_at < PROGRESS_EVERY_S or (self._saying and not self._saying.done()):
+        """Say how far the attempt is; at most four times a second reach the disk, the newest always does."""
+        self._unsaid = progress
+        if self._next is None:
+            pause_s = self._said_at + PROGRESS_EVERY_S - time.monotonic()
+            if pause_s <= 0:
+                self._say()
+            else:
+                self._next = asyncio.get_running_loop().call_later(pause_s, self._say)
+
+    def _say(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._saying and not self._saying.done():  # a slow disk
+            self._next = loop.call_later(PROGRESS_EVERY_S, self._say)
             return
-        self._said_at = now
-        write = partial(self.store.progress.write, self.job.id, progress, fence=self.fence)
-        self._saying = asyncio.get_running_loop().run_in_executor(self._threads, write)
+        self._next, self._said_at = None, time.monotonic()
+        if self._unsaid is not None:
+            write = partial(self.store.progress.write, self.job.id, self._unsaid, fence=self.fence)
+            self._saying = loop.run_in_executor(self._threads, write)
 
     def free_slot(self) -> None:
         """Make room at the service host: this job does not need it any more."""
@@ -69,6 +82,8 @@ class Held:
 
     async def close(self) -> None:
         """Forget the live progress and free the slot, after the job was written for the last time."""
+        if self._next is not None:
+            self._next.cancel()
         try:
             if self._saying is not None:
                 await asyncio.wait([self._saying])

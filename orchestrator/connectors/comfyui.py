@@ -30,6 +30,7 @@ from orchestrator.connectors.comfyui_wire import (
     from_queue,
 )
 from orchestrator.errors import (
+    FileGone,
     RateLimited,
     RequestRejected,
     ServiceBroken,
@@ -305,9 +306,8 @@ class ComfyUI(Server):
     async def _view(self, query: Mapping[str, str]) -> bytes:
         reply = await self._send("GET", "/view", params=query, limit_bytes=self._max_file_bytes)
         if reply.status in (400, 403, 404):
-            raise ServiceBroken(
-                f"{self.service} at {self.host} has no file {http.shown(query['filename'], limit=80)!r} any more",
-                remedy="Run the job again: the server may have been restarted, or its output folder cleared.",
+            raise FileGone(
+                f"{self.service} at {self.host} has no file {http.shown(query['filename'], limit=80)!r} any more"
             )
         if not reply.is_ok:
             raise self._refusal(reply)

@@ -1,49 +1,52 @@
-"""What runs inside the worker kernel: the job loop as a task of the kernel's event loop."""
+"""The job loop inside the worker kernel, as a task, so that the kernel stays free to be looked into.
+
+The supervisor runs `start()` in the kernel, as often as it likes.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import atexit
 import logging
 import os
 
 from orchestrator import logs
 from orchestrator.lab import Lab
 
-NAME = "kernel"  # of the worker, so that it can be told from one that runs alone
+WORKER = "worker"
 
 logger = logging.getLogger(__name__)
-
-_lab: Lab | None = None
 _task: asyncio.Task[None] | None = None
+_starts = 0
 
 
-def start() -> int:
-    """Run the job loop in this kernel, once; returns the process id. Calling it again mends a loop that died.
+def start() -> tuple[int, int]:
+    """Have the job loop run in the running event loop, if it does not.
 
-    Only a task, not awaited: the kernel stays idle, so that one can attach to it from JupyterLab.
+    Returns the process id and how many times the loop was started in it. Raises ConfigError and its kinds.
     """
-    global _lab, _task
-    if _lab is None:
-        _lab = Lab.open()
-        logs.set_up(_lab.paths, _lab.settings, name="worker")
-        atexit.register(_hand_back)
+    global _task, _starts
     if _task is None or _task.done():
-        _task = asyncio.get_running_loop().create_task(_work(_lab), name="worker")
-    return os.getpid()
+        lab = Lab.open()
+        if not _starts:
+            logs.set_up(lab.paths, lab.settings, name=WORKER)
+        _task = asyncio.create_task(_work(lab), name=WORKER)
+        _task.add_done_callback(_note_end)
+        _starts += 1
+    return os.getpid(), _starts
+
+
+async def stop() -> None:
+    """End the job loop; its jobs are handed back."""
+    if _task is not None:
+        _task.cancel()
+        await asyncio.wait([_task])
 
 
 async def _work(lab: Lab) -> None:
-    try:
-        await lab.work(name=NAME)
-    except Exception:
-        logger.exception("The job loop ended with a fault; the supervisor starts it again")
-        raise
+    with lab:
+        await lab.work(name=WORKER)
 
 
-def _hand_back() -> None:
-    """A kernel that shuts down cancels no task: free its jobs here, so that this does not count as a crash."""
-    if _lab is not None:
-        for worker in _lab.store.observer.workers():
-            if worker.pid == os.getpid() and worker.name == NAME:
-                _lab.store.hand_back(worker.id)
+def _note_end(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        logger.error("The job loop died; the supervisor starts it again", exc_info=error)

@@ -1,172 +1,228 @@
-"""`orchestrator up`: JupyterLab, the pages, a worker and, where there is no ComfyUI, the embedded engine."""
+"""`orchestrator up`: the whole lab in one process tree, until Ctrl-C."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
+import errno
 import os
 import secrets
-import signal
 import socket
 import sys
+import threading
 import webbrowser
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, TextIO
+from dataclasses import dataclass
+from typing import Any, Self
 from urllib.parse import urlsplit
 
+import psutil
+from pydantic import SecretStr
+
+from orchestrator import logs
+from orchestrator.connectors.comfyui import ComfyUI
 from orchestrator.embedded import EngineProcess
-from orchestrator.errors import ConfigError
+from orchestrator.errors import OrchestratorError, SettingsInvalid
 from orchestrator.lab import Lab
-from orchestrator.paths import VARIABLE
+from orchestrator.settings import DEFAULT_COMFY_URL
 
-DEFAULT_PORT = 3000
-NO_UPDATES = "jupyterlab.handlers.announcements.NeverCheckForUpdate"  # nothing is asked elsewhere
-QUIET = ("tornado.access", "tornado.general", "voila")
-
-
-class PortTaken(ConfigError):
-    """The port is in use."""
-
-    remedy = "Choose another with `orchestrator up --port N` or ADMIN_URL, or end the program that has it."
+PROBE_S = 2.0
+ANYWHERE = {"0.0.0.0", "::"}
 
 
-def up(lab: Lab, *, port: int | None, browser: bool) -> int:
-    """Serve a lab until Ctrl-C or a signal; returns the exit code.
+def up(
+    lab: Lab, *, port: int | None = None, browser: bool = True, orphan_grace_s: float | None = None
+) -> int:
+    """Run the lab's server, worker and, where there is no ComfyUI, the embedded engine, until a signal.
 
-    Everything that was started ends with this process, even when it is killed. Raises PortTaken.
+    `port` replaces the one of ADMIN_URL. `orphan_grace_s`: how long a page's kernel outlives its last visitor.
+    Returns the exit code: 1 when the port is taken. Raises SettingsInvalid. To be called in the main thread.
     """
-    address = urlsplit(lab.settings.admin_url)
-    host = address.hostname or "127.0.0.1"
-    port = port if port is not None else address.port or DEFAULT_PORT
-    _require_free(host, port)
-    token = lab.settings.orchestrator_token
-    secret = token.get_secret_value() if token else secrets.token_hex(24)
-    shown = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
-    # the server and its kernels open the same lab, and know where it is served
-    os.environ |= {VARIABLE: str(lab.paths.file), "ADMIN_URL": shown}
-    with _engine(lab) as engine:
-        app = _server(lab, host=host, port=port, token=secret)
+    address = Address.of(lab.settings.admin_url, port)
+    if trouble := address.trouble():
+        _say(trouble)
+        return 1
+    given = lab.settings.orchestrator_token
+    token = given.get_secret_value() if given else secrets.token_hex(24)
+    here = {"admin_url": address.url, "orchestrator_token": SecretStr(token)}
+    lab.settings = lab.settings.model_copy(update=here)
+    logs.set_up(lab.paths, lab.settings, name="server")
+    with Comfy(lab) as comfy:  # starts beside the imports
+        try:
+            return _serve(lab, address, comfy, token, browser=browser, grace_s=orphan_grace_s)
+        except KeyboardInterrupt:
+            return 0
 
-        def greet() -> None:
-            _greet(f"{shown}/?token={secret}", _painter(lab, engine.result()), screen)
-            if browser:
-                webbrowser.open(f"{shown}/?token={secret}")
 
-        app.io_loop.add_callback(greet)
-        with _noise_to(lab.paths.logs / "jupyter.log") as screen:
-            app.start()
+def _serve(
+    lab: Lab, address: Address, comfy: Comfy, token: str, *, browser: bool, grace_s: float | None
+) -> int:
+    # jsonschema takes a second to build a check for international addresses, which nothing here needs, if it can
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    from orchestrator.server import reaper, server
+
+    server.on_signals(_interrupt)
+    app = server.make(
+        lab, host=address.host, port=address.port, base_url=address.base_url, token=token
+    )
+    told = False
+
+    async def started() -> None:
+        nonlocal told
+        said = await asyncio.wrap_future(comfy.said)
+        if not told:
+            told = True
+            url = f"{address.url}/?token={token}"
+            _say(_banner(lab, url, said))
+            if browser and _has_screen():
+                threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+
+    app.prepare(
+        lab,
+        orphan_grace_s=reaper.GRACE_S if grace_s is None else grace_s,
+        on_start=started,
+    )
+    app.start()
     return 0
 
 
-def _require_free(host: str, port: int) -> None:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        if sys.platform != "win32":  # there it would allow a second server on the port
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the server listens. `base_url` begins and ends with a slash."""
+
+    host: str
+    port: int
+    base_url: str
+
+    @classmethod
+    def of(cls, admin_url: str, port: int | None) -> Self:
+        """The parts of ADMIN_URL. Raises SettingsInvalid."""
+        parts = urlsplit(admin_url)
         try:
-            probe.bind((host, port))
+            chosen = port or parts.port or 80
+        except ValueError as error:
+            raise SettingsInvalid(f"ADMIN_URL: {error}") from error
+        if parts.scheme != "http" or not parts.hostname:
+            raise SettingsInvalid(
+                f"ADMIN_URL cannot be {admin_url}",
+                remedy="Give an http:// address of this machine; for https put a proxy before it.",
+            )
+        path = parts.path.strip("/")
+        return cls(parts.hostname, chosen, f"/{path}/" if path else "/")
+
+    @property
+    def url(self) -> str:
+        """The address for a browser on this machine, without a slash at its end."""
+        host = "127.0.0.1" if self.host in ANYWHERE else self.host
+        host = f"[{host}]" if ":" in host else host
+        return f"http://{host}:{self.port}{self.base_url}".rstrip("/")
+
+    def trouble(self) -> str | None:
+        """Why nothing can listen there, and what to do about it."""
+        try:
+            places = socket.getaddrinfo(
+                self.host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )
+            for family, kind, proto, _, place in places:
+                with socket.socket(family, kind, proto) as probe:
+                    if os.name == "posix":  # a port whose last connection is still closing is free
+                        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    try:
+                        probe.bind(place)
+                    except OSError as error:
+                        # localhost may have an IPv6 address although the machine has no IPv6
+                        if error.errno != errno.EADDRNOTAVAIL or len(places) == 1:
+                            raise
         except OSError as error:
-            raise PortTaken(f"Port {port} of {host} cannot be used: {error.strerror}") from error
+            who = _listener(self.port)
+            if who is not None:
+                return (
+                    f"Port {self.port} is in use by {who}.\n"
+                    f"Stop it, or choose another port: orchestrator up --port {self.port + 1}"
+                )
+            return (
+                f"Cannot listen on {self.host}:{self.port}: {error.strerror or error}.\n"
+                f"Choose another port (orchestrator up --port {self.port + 1}), or correct ADMIN_URL."
+            )
+        return None
 
 
-@contextmanager
-def _engine(lab: Lab) -> Iterator[Future[EngineProcess | None]]:
-    """The embedded engine if it is needed, started while the server is still being imported."""
-    with ThreadPoolExecutor(1) as starter:
-        engine = starter.submit(_start_engine, lab)
+def _listener(port: int) -> str | None:
+    """Who listens on a port, as far as this user may know."""
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
+                if connection.pid is None:
+                    return "another program"
+                process = psutil.Process(connection.pid)
+                return f"process {connection.pid} ({process.name()})"
+    except (psutil.Error, OSError):
+        pass
+    return None
+
+
+class Comfy:
+    """The ComfyUI of the lab, or the embedded engine in its place, found or started in a thread of its own."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self._engine: EngineProcess | None = None
+        self._threads = ThreadPoolExecutor(1, thread_name_prefix="engine")
+        self.said: Future[str] = Future()  # which it is, in words
+
+    def __enter__(self) -> Self:
+        self.said = self._threads.submit(self._find)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._threads.shutdown(wait=True)
+        if self._engine is not None:
+            self._lab.stop_engine(self._engine)
+
+    def _find(self) -> str:
+        if urls := self._lab.settings.comfy_urls:
+            return ", ".join(ComfyUI(url).host for url in urls)
+        if asyncio.run(_answers(DEFAULT_COMFY_URL)):
+            return DEFAULT_COMFY_URL
         try:
-            yield engine
-        finally:
-            if engine.exception() is None and (process := engine.result()) is not None:
-                lab.stop_engine(process)
+            self._engine = self._lab.start_engine()
+        except OrchestratorError as error:
+            return f"none: {error.message}. {error.remedy}"
+        return "embedded engine, no model (set COMFY_URL to use a ComfyUI)"
 
 
-def _start_engine(lab: Lab) -> EngineProcess | None:
-    return None if asyncio.run(lab.has_comfyui()) else lab.start_engine()
+async def _answers(url: str) -> bool:
+    client = ComfyUI(url)
+    try:
+        async with asyncio.timeout(PROBE_S):
+            await client.system_stats()
+    except (OrchestratorError, TimeoutError):
+        return False
+    finally:
+        await client.close()
+    return True
 
 
-def _server(lab: Lab, *, host: str, port: int, token: str) -> Any:
-    # the imports take a second, in which the engine starts
-    from jupyter_server.serverapp import ServerApp
-    from traitlets.config import Config
-
-    from orchestrator.server import pages
-
-    folders = [str(pages.TEMPLATES), os.environ.get("JUPYTER_PATH")]
-    os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, folders))
-    config = Config()
-    config.ServerApp.update(
-        {
-            "ip": host,
-            "port": port,
-            "port_retries": 0,
-            "open_browser": False,
-            "root_dir": str(lab.paths.project_root),
-            "default_url": pages.HOME,
-            "allow_root": True,  # GPU boxes and containers
-            "answer_yes": True,  # Ctrl-C means it
-            "log_level": logging.getLevelName(lab.settings.log_level)
-            if lab.settings.log_level == "DEBUG"
-            else logging.ERROR,
-            "jpserver_extensions": {
-                "jupyterlab": True,
-                "voila.server_extension": True,
-                "orchestrator.server": True,
-                "jupyter_lsp": False,
-                "notebook_shim": False,
-            },
-            # Voilà would load it from another host
-            "tornado_settings": {"mathjax_url": "/static/no-mathjax.js"},
-        }
+def _banner(lab: Lab, url: str, comfy: str) -> str:
+    return (
+        "\n  The lab is up.\n\n"
+        f"    Open      {url}\n"
+        f"    ComfyUI   {comfy}\n"
+        f"    Lab       {lab.paths.file}\n"
+        "    Stop      Ctrl-C\n"
     )
-    config.IdentityProvider.token = token
-    config.LabApp.update(
-        {"news_url": None, "check_for_updates_class": NO_UPDATES, "log_level": logging.ERROR}
-    )
-    config.VoilaConfiguration.update(
-        {
-            "template": "orchestrator",
-            "resources": {"pages": pages.navigation()},
-            "extension_allowlist": [
-                "@jupyter-widgets/jupyterlab-manager",
-                "@voila-dashboards/widgets-manager8",
-                "anywidget",
-            ],
-        }
-    )
-    for name in QUIET:
-        logging.getLogger(name).setLevel(logging.ERROR)
-    app = ServerApp.instance(config=config)
-    app.initialize(argv=[])
-    if hasattr(signal, "SIGHUP"):  # the terminal was closed
-        signal.signal(signal.SIGHUP, app._signal_stop)
-    return app
 
 
-def _painter(lab: Lab, engine: EngineProcess | None) -> str:
-    if engine is not None:
-        return f"the embedded engine, no model ({engine.url})"
-    return ", ".join(lab.comfy_hosts())
+def _has_screen() -> bool:
+    """Whether a browser could show something; without a screen Python would open a text one in the terminal."""
+    if sys.platform in {"win32", "darwin"}:
+        return True
+    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
 
 
-def _greet(url: str, painter: str, screen: TextIO) -> None:
-    lines = ["", "  Orchestrator", f"    page      {url}", f"    pictures  {painter}"]
-    screen.write("\n".join([*lines, "    stop      Ctrl-C", "", ""]))
-    screen.flush()
-
-
-@contextmanager
-def _noise_to(log: Path) -> Iterator[TextIO]:
-    """Send what the server and its kernels say on standard error to a file; gives the real one."""
+def _say(text: str) -> None:
+    sys.stderr.write(text.rstrip("\n") + "\n\n" if text.startswith("\n") else f"{text}\n")
     sys.stderr.flush()
-    with log.open("ab") as file, os.fdopen(os.dup(2), "w") as screen:
-        os.dup2(file.fileno(), 2)
-        try:
-            yield screen
-        finally:
-            sys.stderr.flush()
-            screen.flush()
-            os.dup2(screen.fileno(), 2)

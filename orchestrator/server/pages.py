@@ -1,92 +1,119 @@
-"""The pages: notebooks of the `dashboards` folder, rendered by Voilà under friendly addresses.
-
-They are read from where the package is installed, so a lab's own folder needs no copy of them.
-"""
+"""The pages: notebooks that come with the project, each shown by Voilà at an address of its own."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
+from jupyter_server.services.contents.largefilemanager import LargeFileManager
 from jupyter_server.utils import url_path_join
 from tornado import web
+from traitlets.config import Config
 from voila.configuration import VoilaConfiguration
 from voila.paths import collect_template_paths
 from voila.tornado.handler import TornadoVoilaHandler
 
+TEMPLATE = "orchestrator"
 PACKAGE = Path(__file__).resolve().parent.parent
-TEMPLATES = PACKAGE / "server" / "share"  # to be on JUPYTER_PATH
+SHARE = PACKAGE / "server" / "share"
+# what a page needs of JupyterLab; Voilà would load every extension that is installed
+FRONT_END = ["@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8", "anywidget"]
 
 
 @dataclass(frozen=True)
 class Page:
-    """A page: its address, its name in the navigation, its notebook."""
+    """A page at `/{slug}`, with its name in the navigation and its notebook in `dashboards/`."""
 
-    route: str
+    slug: str
     title: str
     notebook: str
 
 
 PAGES = (Page("dashboard", "Dashboard", "index.ipynb"),)
-HOME = "/" + PAGES[0].route
+HOME = PAGES[0]
 
 
 def folder() -> Path:
-    """Where the notebooks of the pages lie: inside an installed package, or beside it in a checkout."""
+    """Where the page notebooks are: inside an installed package, or beside the package in a checkout."""
     installed = PACKAGE / "_pages"
     return installed if installed.is_dir() else PACKAGE.parent / "dashboards"
 
 
-def navigation() -> list[dict[str, str]]:
-    """What the page template shows at the top."""
+def there(pages: Path) -> list[Page]:
+    """The pages whose notebook is in the folder."""
+    return [page for page in PAGES if (pages / page.notebook).is_file()]
+
+
+def configure(config: Config, pages: list[Page]) -> None:
+    """Have Voilà use the lab's template for everything it shows, and nothing from another host."""
+    known = os.environ.get("JUPYTER_PATH", "").split(os.pathsep)
+    if str(SHARE) not in known:  # Jupyter looks templates up again and again, by this variable
+        os.environ["JUPYTER_PATH"] = os.pathsep.join([str(SHARE), *filter(None, known)])
+    wanted = config.VoilaConfiguration
+    wanted.template = TEMPLATE
+    wanted.allow_template_override = wanted.allow_theme_override = "NO"
+    wanted.extension_allowlist = FRONT_END
+    wanted.page_config_hook = _without_cdn
+    navigation = [{"slug": page.slug, "title": page.title, "name": Path(page.notebook).stem} for page in pages]
+    wanted.resources = {"lab": {"pages": navigation, "home": HOME.slug}}
+
+
+def handlers(config: Config, base_url: str, pages: Path) -> list[tuple[Any, ...]]:
+    """A route for each page that exists. `config` is the server's; it is not changed."""
+    found = there(pages)
+    config = Config(config)
+    configure(config, found)
+    common = {
+        "config": config,
+        "template_paths": collect_template_paths(["voila", "nbconvert"], TEMPLATE),
+        "contents": LargeFileManager(root_dir=str(pages)),
+    }
     return [
-        {"route": page.route, "title": page.title, "name": Path(page.notebook).stem}
-        for page in PAGES
+        (
+            url_path_join(base_url, page.slug),
+            PageHandler,
+            {**common, "notebook_path": page.notebook, "voila_configuration": _voila(config, page)},
+        )
+        for page in found
     ]
 
 
-class PageHandler(TornadoVoilaHandler):  # type: ignore[misc]
-    """One page, behind Jupyter's log-in."""
+def _voila(config: Config, page: Page) -> Any:
+    def entitle(_handler: Any, notebook: Any, cwd: str) -> None:
+        notebook.metadata["title"] = page.title
 
-    def initialize(self, *, page: Page, contents: AsyncLargeFileManager, **voila: Any) -> None:
-        """Render this page's notebook, whatever the address."""
-        super().initialize(**voila)
-        self.notebook_path = page.notebook
+    return VoilaConfiguration(config=config, prelaunch_hook=entitle)
+
+
+def _without_cdn(page_config: dict[str, Any], **_: Any) -> dict[str, Any]:
+    # Voilà fetches MathJax from a CDN on every page unless both of these say "null"; then it uses its own copy
+    return {**page_config, "fullMathjaxUrl": "null", "mathjaxConfig": "null"}
+
+
+class PageHandler(TornadoVoilaHandler):  # type: ignore[misc]  # Voilà is not typed
+    """Shows one page. Its notebook is read where the project has it, not in the user's folder."""
+
+    def initialize(self, *, contents: LargeFileManager, **kwargs: Any) -> None:
+        """Called by Tornado for each request."""
+        super().initialize(**kwargs)
         self._contents = contents
 
     @property
-    def contents_manager(self) -> AsyncLargeFileManager:
-        """The pages' own folder, not the user's files."""
+    def contents_manager(self) -> LargeFileManager:
+        """What the notebook is read from."""
         return self._contents
 
     @web.authenticated
     async def get(self, path: str | None = None) -> None:
-        """The page; an address with a token is first replaced by one without."""
-        # asking for it sets the cookie: without it the browser may not end the page's kernel when the tab closes
+        """The page; a token in the address is exchanged for a cookie first."""
+        # sets the cookie without which the browser may not tell us, on leaving, that the kernel can go
         _ = self.xsrf_token
-        query = parse_qsl(self.request.query, keep_blank_values=True)
-        kept = [(name, value) for name, value in query if name != "token"]
-        if kept != query:
-            self.redirect(self.request.path + (f"?{urlencode(kept)}" if kept else ""))
+        if "token" in self.request.arguments:
+            asked = parse_qsl(self.request.query, keep_blank_values=True)
+            query = urlencode([(name, value) for name, value in asked if name != "token"])
+            self.redirect(self.request.path + (f"?{query}" if query else ""))
             return
-        async for html in self.get_generator():
-            self.write(html)
-            await self.flush()
-
-
-def handlers(app: Any) -> list[tuple[str, type[PageHandler], dict[str, Any]]]:
-    """The routes of all pages."""
-    configuration = VoilaConfiguration(parent=app)
-    arguments = {
-        "config": app.config,
-        "template_paths": collect_template_paths(["voila", "nbconvert"], configuration.template),
-        "voila_configuration": configuration,
-        "contents": AsyncLargeFileManager(parent=app, root_dir=str(folder())),
-    }
-    return [
-        (url_path_join(app.base_url, page.route), PageHandler, {"page": page, **arguments})
-        for page in PAGES
-    ]
+        await super().get()

@@ -31,7 +31,6 @@ create table if not exists jobs (
 create index if not exists by_created on jobs (created desc);
 create index if not exists by_status on jobs (status, created desc);
 create index if not exists by_backend on jobs (backend, created desc);
-create index if not exists by_month on jobs (month);
 create table if not exists months (month text primary key, changed integer not null) without rowid;
 create table if not exists counts (
   status text not null, backend text not null, n integer not null, primary key (status, backend)
@@ -185,7 +184,8 @@ class Archive:
                         new.append(row)
         gone = [(job_id,) for job_id in known - there]
         self._write("delete from jobs where id = ?", gone)
-        self._write("insert or ignore into jobs values (?,?,?,?,?)", new)
+        # in the order of the key: at random, 100,000 rows take twice as long
+        self._write("insert or ignore into jobs values (?,?,?,?,?)", sorted(new))
         self._note_month(month, changed)
 
     def _known(self) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from orchestrator.errors import JobNotFound
@@ -17,57 +18,57 @@ class Layout:
 
     root: Path
 
-    @property
+    @cached_property
     def old(self) -> Path:
         """Finished jobs, by month: `_old/2026-11/{id}.json`."""
         return self.root / "_old"
 
-    @property
+    @cached_property
     def corrupt(self) -> Path:
         """Files that do not hold a job, each with a note."""
         return self.root / "_corrupt"
 
-    @property
+    @cached_property
     def lab(self) -> Path:
         """What the lab needs beside the jobs."""
         return self.root / ".lab"
 
-    @property
+    @cached_property
     def temp(self) -> Path:
         """Drafts of job files; outside the watched folder, so that a change is one event."""
         return self.lab / "tmp"
 
-    @property
+    @cached_property
     def locks(self) -> Path:
         """The lock shards."""
         return self.lab / "locks"
 
-    @property
+    @cached_property
     def workers(self) -> Path:
         """A file per worker: locked while it lives, its mtime the heartbeat."""
         return self.lab / "workers"
 
-    @property
+    @cached_property
     def slots(self) -> Path:
         """A file per place in a service host's limit: locked while a job uses it."""
         return self.lab / "slots"
 
-    @property
+    @cached_property
     def receipts(self) -> Path:
         """What a paid service answered; never deleted while its job may need it."""
         return self.lab / "receipts"
 
-    @property
+    @cached_property
     def progress(self) -> Path:
         """Live progress and previews of running jobs."""
         return self.lab / "progress"
 
-    @property
+    @cached_property
     def index(self) -> Path:
         """The index of `_old`; comes back when it is deleted."""
         return self.lab / "index.db"
 
-    @property
+    @cached_property
     def ballast(self) -> Path:
         """Space kept for the last writes on a full disk."""
         return self.lab / "ballast"

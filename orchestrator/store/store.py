@@ -35,6 +35,7 @@ from orchestrator.store.workers import HOST, LEASE_S, Observer, Presence, monoto
 
 logger = logging.getLogger(__name__)
 
+LOCKED_S = 0.05  # how long a claim waits for a job whose lock another has; they need milliseconds
 READ_TRIES = 3  # between the hot folder and the archive, and against ESTALE of a network drive
 LanesFor = Callable[[str, str | None], Sequence[Lane]]
 Prepare = Callable[[Job, Lane], Job]
@@ -167,6 +168,25 @@ class Store:
         whose attempt may still be running at `host`. No lanes: this worker cannot run it. `prepare(job, lane)`
         changes a new job before it is written, so that taking it and beginning an attempt are one write.
         """
+        locked: set[str] = set()
+        claim = self._claim_first(worker, lanes, prepare, only, locked=locked)
+        if claim is None and locked:
+            # tried, not waited for, as others may be claiming them, and there are more jobs. But whoever has just
+            # created a job still holds its lock when the news arrives, and no other news of it will come
+            claim = self._claim_first(worker, lanes, prepare, locked, wait_s=LOCKED_S)
+        return claim
+
+    def _claim_first(
+        self,
+        worker: str,
+        lanes: LanesFor,
+        prepare: Prepare | None,
+        only: Container[str] | None,
+        *,
+        locked: set[str] | None = None,
+        wait_s: float = 0.0,
+    ) -> Claim | None:
+        """The first waiting job whose lock is got within `wait_s`; ids of the others are added to `locked`."""
         now = self.now()
         closed: set[tuple[str, str | None]] = set()
         for job_id, entry in self._index.waiting():
@@ -185,7 +205,15 @@ class Store:
                 continue
             claim = None
             try:
-                claim = self._try_claim(job_id, worker, slot, now, prepare)
+                with self._locks.hold(job_id, wait_s=wait_s) as is_held:
+                    if is_held:
+                        claim = self._try_claim(job_id, worker, slot, now, prepare)
+                    elif locked is not None:
+                        locked.add(job_id)
+            except CorruptFile as error:
+                self._set_aside(job_id, error)
+            except StoreBusy:
+                logger.info("Job %s is locked by another process", job_id)
             finally:
                 if claim is None and slot is not None:
                     # a job with an attempt keeps its place's note: whoever has it now may be at the service
@@ -234,33 +262,21 @@ class Store:
     def _try_claim(
         self, job_id: str, worker: str, slot: Slot | None, now: datetime, prepare: Prepare | None
     ) -> Claim | None:
-        broken: CorruptFile | None = None
-        # tried, not waited for: whoever holds the lock is claiming this job, and there are others
-        with self._locks.hold(job_id, wait_s=0) as held:
-            if not held:
-                return None
-            try:
-                job = self._read(job_id)
-                if job.is_waiting and job.is_due(now):
-                    name = slot.name if slot else None
-                    claimed = job.claim(worker=worker, host=HOST, slot=name, now=now)
-                    adopted = job.open_attempt is not None
-                    if prepare and slot and not adopted:
-                        claimed = prepare(claimed, slot.lane)
-                    written = self._put(claimed.having(revision=job.revision + 1))
-                    return Claim(written, slot, adopted)
-            except JobNotFound:
-                pass
-            except CorruptFile as error:
-                broken = error
-            else:
-                self._index.read(job_id)
-                return None
-        if broken:
-            self._set_aside(job_id, broken)
-        else:
+        """Take a job if it still waits; the caller holds its lock."""
+        try:
+            job = self._read(job_id)
+        except JobNotFound:
             self._index.drop(job_id)
-        return None
+            return None
+        if not (job.is_waiting and job.is_due(now)):
+            self._index.read(job_id)
+            return None
+        name = slot.name if slot else None
+        claimed = job.claim(worker=worker, host=HOST, slot=name, now=now)
+        adopted = job.open_attempt is not None
+        if prepare and slot and not adopted:
+            claimed = prepare(claimed, slot.lane)
+        return Claim(self._put(claimed.having(revision=job.revision + 1)), slot, adopted)
 
     def recover(self) -> list[Job]:
         """Free the jobs of workers that died or hang; returns them. Call it often: it is cheap."""

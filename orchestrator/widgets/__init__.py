@@ -64,4 +64,4 @@ def _show(handle: JobHandle) -> None:
     pictures = handle.pictures if handle.status is Status.DONE else []
     there = [picture for picture in pictures if picture.path.is_file()]
     # pictures stay in the notebook file; a view lives only as long as its kernel
-    display(*there or [import_module("orchestrator.widgets.job").JobView(handle)])
+    display(*there or [import_module("orchestrator.widgets.job").JobView(handle)])  # type: ignore[no-untyped-call]

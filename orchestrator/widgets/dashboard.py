@@ -11,7 +11,7 @@ from orchestrator.widgets.newest import NewestImages
 from orchestrator.widgets.queue import QueuePanel
 
 
-class Dashboard(ipywidgets.Box):
+class Dashboard(ipywidgets.Box):  # type: ignore[misc]  # it has no types
     """The form, the newest pictures and the queue of a lab, side by side where there is room."""
 
     def __init__(self, lab: Lab) -> None:

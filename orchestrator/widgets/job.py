@@ -22,14 +22,14 @@ class JobView(LiveView):
     script = "job"
 
     row = traitlets.Dict().tag(sync=True)  # as `rows.row` makes it
-    progress = traitlets.Dict(allow_none=True).tag(sync=True)  # as `rows.live` makes it
+    progress = traitlets.Dict().tag(sync=True)  # as `rows.live` makes it
     preview = traitlets.Bytes(b"").tag(sync=True)  # JPEG or PNG, while it runs
-    pictures = traitlets.List().tag(sync=True)  # WebP, when it is done
+    pictures: traitlets.List[bytes] = traitlets.List().tag(sync=True)  # WebP, when it is done
 
     def __init__(self, handle: JobHandle) -> None:
         self._handle = handle
         self._over = False
-        super().__init__(handle.lab, job_id=handle.id, row=row(handle.job))
+        super().__init__(handle._lab, job_id=handle.id, row=row(handle.job))
         self._actions["cancel"] = self._cancel
 
     @property
@@ -45,7 +45,7 @@ class JobView(LiveView):
         pictures = await asyncio.to_thread(self._pictures, job)
         with self.hold_sync():
             self.row = row(job)
-            self.progress = live(progress)
+            self.progress = live(progress) or {}
             self.preview = (progress.preview if progress else None) or b""
             self.pictures = pictures
             self.banner = banner

@@ -24,7 +24,7 @@ class NewestImages(LiveView):
     script = "newest"
     pause_s: ClassVar[float] = 0.5  # pictures come less often than steps
 
-    items = traitlets.List().tag(sync=True)  # as `item` makes them
+    items: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)  # as `item` makes them
     thumbnails = traitlets.Dict().tag(sync=True)  # an item's key -> WebP
 
     def __init__(self, lab: Lab) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
+
 import traitlets
 
 from orchestrator.errors import InvalidTransition
@@ -21,7 +23,8 @@ class QueuePanel(LiveView):
 
     script = "queue"
 
-    rows = traitlets.List().tag(sync=True)  # as `rows.row` makes them
+    # as `rows.row` makes them
+    rows: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
     progress = traitlets.Dict().tag(sync=True)  # job id -> as `rows.live` makes it
     previews = traitlets.Dict().tag(sync=True)  # job id -> JPEG or PNG, while it runs
     icons = traitlets.Dict().tag(sync=True)  # job id -> WebP, when it is done
@@ -98,14 +101,12 @@ class QueuePanel(LiveView):
     async def _older(self, _: Message) -> None:
         if self.offset + self.size < self.total:
             self.offset += self.size
-        await self.refresh()
+        await self.redraw()
 
     async def _newer(self, _: Message) -> None:
         self.offset = max(0, self.offset - self.size)
-        await self.refresh()
+        await self.redraw()
 
 
 def _id(message: Message) -> str:
     return str(message.get("id", ""))
-
-

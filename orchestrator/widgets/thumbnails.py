@@ -36,7 +36,7 @@ class Thumbnails:
                     self._made.move_to_end(key)
                     return known
             made = _shrunk(path, side)
-        except (*DAMAGE, OSError):
+        except DAMAGE:
             return None
         with self._lock:
             self._made[key] = made

@@ -84,7 +84,9 @@ class View(anywidget.AnyWidget):
         self.notice = {"number": number, "text": text, "remedy": remedy}
 
     def _receive(self, _: Any, message: Any, __: Any) -> None:
-        action = self._actions.get(str(message.get("action"))) if isinstance(message, dict) else None
+        action = (
+            self._actions.get(str(message.get("action"))) if isinstance(message, dict) else None
+        )
         if action is not None:
             name = f"{type(self).__name__} {message['action']}"
             self.start(self._carry_out(action, message), name=name)
@@ -108,6 +110,7 @@ class LiveView(View):
     def __init__(self, lab: Lab, *, job_id: str | None = None, **traits: Any) -> None:
         super().__init__(**traits)
         self._lab = lab
+        self._drawing = asyncio.Lock()
         self._actions["picture"] = self._send_picture
         self.start(self._follow(job_id), name=f"{type(self).__name__} follows the lab")
 
@@ -124,21 +127,23 @@ class LiveView(View):
         with self._lab.changes(job_id) as changed:
             while not self.is_over:
                 changed.clear()  # before looking: a change while we look must be looked at too
-                await self._redraw()
+                await self.redraw()
                 await asyncio.sleep(self.pause_s)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_S):
                         await changed.wait()
 
-    async def _redraw(self) -> None:
-        try:
-            await self.refresh()
-        except OrchestratorError as error:
-            self.banner = {"text": error.message, "remedy": error.remedy}
-        except Exception as error:
-            logger.exception("A view could not be drawn")
-            failure = Failure.of(error)
-            self.banner = {"text": failure.message, "remedy": failure.remedy}
+    async def redraw(self) -> None:
+        """Show what is there, or why it cannot be shown."""
+        async with self._drawing:  # an older look must not be shown over a newer one
+            try:
+                await self.refresh()
+            except OrchestratorError as error:
+                self.banner = {"text": error.message, "remedy": error.remedy}
+            except Exception as error:
+                logger.exception("A view could not be drawn")
+                failure = Failure.of(error)
+                self.banner = {"text": failure.message, "remedy": failure.remedy}
 
     async def _send_picture(self, message: Message) -> None:
         """Answer a page that wants to show a whole picture."""
@@ -152,7 +157,7 @@ class LiveView(View):
             self.send(asked | {"mime": mime}, buffers=[data])
 
     def _picture(self, job: Job, index: Any) -> tuple[bytes, str]:
-        return whole_picture(self._lab, job, index if isinstance(index, int) else 0)
+        return whole_picture(self._lab, job, index if type(index) is int else 0)
 
 
 def worker_banner(lab: Lab) -> dict[str, str]:

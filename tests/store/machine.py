@@ -250,7 +250,7 @@ class StoreMachine(RuleBasedStateMachine):
         else:
             assert is_owner, "who lost the job wrote to it"
             self.model[after.id] = after
-        if what != "submit" and worker.held.pop(claim.job.id, None) and claim.slot:
+        if what != "submit" and worker.held.pop(claim.job.id, None) is not None and claim.slot:
             claim.slot.release()
 
     def changed(self, job: Job, what: str) -> Job:
@@ -382,7 +382,9 @@ class StoreMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         try:
-            if sys.exc_info()[0] is None:  # else the example has failed already, with a better message
+            if (
+                sys.exc_info()[0] is None
+            ):  # else the example has failed already, with a better message
                 self.drain()
         finally:
             for worker in [*self.workers.values(), *self.gone]:

@@ -35,7 +35,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def write_until_full(root: Path, number: int, pipe: Connection) -> None:
-    acknowledged, refused = [], 0
+    acknowledged: list[str] = []
+    refused = 0
     with opened(root) as store:
         while refused < 20:
             job_id = f"w{number}-{len(acknowledged)}-{refused}"

@@ -93,9 +93,7 @@ WRONG: list[Any] = ["x", -1, 1.5, [], {}, [1], {"a": 1}, None, True, "é\0\n", 1
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("status", ["created", "queued", "running", "done", "failed"])
-def test_a_value_of_the_wrong_type_in_any_field_stops_nothing(
-    tmp_path: Path, status: str
-) -> None:
+def test_a_value_of_the_wrong_type_in_any_field_stops_nothing(tmp_path: Path, status: str) -> None:
     fields = orjson.loads(make_job("x").to_json()).keys() - {"id"}
     with opened(tmp_path) as store:
         for field in sorted(fields):
@@ -235,7 +233,9 @@ def test_a_name_that_is_no_text_is_set_aside(tmp_path: Path) -> None:
         assert len(store.quarantine.files()) == 1
 
 
-@pytest.mark.parametrize("damage", [b"", b"not SQLite", b"SQLite format 3\0" + b"\xff" * 8000, None])
+@pytest.mark.parametrize(
+    "damage", [b"", b"not SQLite", b"SQLite format 3\0" + b"\xff" * 8000, None]
+)
 def test_an_index_that_is_damaged_or_deleted_comes_back(
     tmp_path: Path, damage: bytes | None
 ) -> None:

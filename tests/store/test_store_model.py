@@ -7,20 +7,16 @@ The same machine must find fault with stores that lack one precaution each, or i
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
-from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, Phase, Verbosity, settings
 from hypothesis.stateful import run_state_machine_as_test
 from machine import StoreMachine
 
-from orchestrator.jobs import TRANSITIONS, Backoff, Job, Status
+from orchestrator.jobs import Backoff, Job
 from orchestrator.store import Store
-from orchestrator.store import store as store_module
-from orchestrator.store.index import Entry, Index
-from orchestrator.store.quarantine import Quarantine
 from orchestrator.store.workers import Observer
 
 EXAMPLES = int(os.environ.get("STORE_EXAMPLES", "60"))

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -31,7 +33,21 @@ from orchestrator.errors import Fenced, InvalidTransition, JobExists, JobNotFoun
 from orchestrator.jobs import TRANSITIONS, Failure, Job, Status
 from orchestrator.store import Lane, Store
 
-BAD_IDS = ["../x", "..", "a/b", "a\\b", "/etc/passwd", "", " ", "a\0b", "-rf", ".hidden", "a" * 129, "a\n", "ä"]
+BAD_IDS = [
+    "../x",
+    "..",
+    "a/b",
+    "a\\b",
+    "/etc/passwd",
+    "",
+    " ",
+    "a\0b",
+    "-rf",
+    ".hidden",
+    "a" * 129,
+    "a\n",
+    "ä",
+]
 FAILURE = Failure(kind="timeout", message="too slow")
 
 
@@ -142,6 +158,24 @@ def test_a_claim_from_a_stale_index_does_not_take_what_another_has(tmp_path: Pat
         assert store.get("a").fence == 1
 
 
+def test_a_job_whose_creator_still_holds_its_lock_is_claimed_all_the_same(tmp_path: Path) -> None:
+    """The news of a new job comes before its creator has let go of the lock, and comes once."""
+    with opened(tmp_path) as store, opened(tmp_path) as creator:
+        creator.create(make_job("a"))
+        held = threading.Event()
+
+        def let_go_late() -> None:
+            with creator._locks.hold("a"):
+                held.set()
+                threading.Event().wait(0.01)
+
+        thread = threading.Thread(target=let_go_late)
+        thread.start()
+        held.wait()
+        assert take(store).job.id == "a"
+        thread.join()
+
+
 def test_a_worker_that_lost_its_job_is_fenced_and_the_new_owners_result_stays(
     tmp_path: Path,
 ) -> None:
@@ -183,7 +217,13 @@ def test_fields_of_other_programs_survive_a_rewrite_at_every_level(tmp_path: Pat
     document = orjson.loads(make_job("a").to_json())
     document |= {"colour": {"of": "money"}}
     document["attempts"] = [
-        {"number": 1, "service": "comfyui", "host": GPU, "startedAt": "2026-01-01T00:00:00Z", "gpu": 3}
+        {
+            "number": 1,
+            "service": "comfyui",
+            "host": GPU,
+            "startedAt": "2026-01-01T00:00:00Z",
+            "gpu": 3,
+        }
     ]
     put_file(tmp_path, "a.json", orjson.dumps(document))
     with opened(tmp_path) as store:
@@ -306,7 +346,7 @@ def old_file(status: str, job_id: str, **fields: object) -> bytes:
     return orjson.dumps(document, option=orjson.OPT_INDENT_2)
 
 
-OLD_JOBS = {
+OLD_JOBS: dict[str, dict[str, Any]] = {
     "created": {},
     "queued": {"retriedCount": 1},
     "running": {"startedAt": "2025-10-20T13:25:22.136Z", "progress": 0.4},

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from workbench import OLD_S, START, begin, finish, make_job, opened, put_file, take, the_attempt
+from workbench import OLD_S, START, finish, make_job, opened, put_file, take, the_attempt
 
 from orchestrator.errors import CorruptFile, JobNotFound
 from orchestrator.files import Disk
@@ -252,8 +252,8 @@ def _restore(files: dict[str, bytes], was: Path, root: Path) -> None:
                 path.unlink()
     shutil.rmtree(root / "_old", ignore_errors=True)
     (root / ".lab" / "index.db").unlink(missing_ok=True)
-    for path, content in files.items():
-        place = root / Path(path).relative_to(was)
+    for name, content in files.items():
+        place = root / Path(name).relative_to(was)
         place.parent.mkdir(parents=True, exist_ok=True)
         put_file(place.parent, place.name, content, age_s=OLD_S)
 

@@ -51,7 +51,7 @@ async def test_jobs_spread_over_the_servers_there_are(tmp_path: Path) -> None:
         handles = [await shop.submit(f"fox {n}") for n in range(16)]
         async with watching_queues(shop.engines) as longest, shop.worker():
             await shop.ended(*handles)
-    assert longest == [2, 2]
+    assert max(longest) <= 2
     shares = [len(engine.ledger.entries) for engine in shop.engines]
     assert sum(shares) == 16
     assert min(shares) >= 4

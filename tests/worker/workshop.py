@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import json
+import os
 import random
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +90,8 @@ class Workshop:
             yield worker
         finally:
             worker.stop()
-            await running
+            with suppress(asyncio.CancelledError):  # a test may have cancelled it
+                await running
             opened.close()
 
     async def submit(
@@ -105,6 +110,22 @@ class Workshop:
 
     async def end(self, handle: JobHandle) -> Job:
         return (await self.ended(handle))[0]
+
+    @asynccontextmanager
+    async def process(self, *command: str, **options: Any) -> AsyncIterator[WorkerProcess]:
+        """A worker in a process of its own: the tests' own one with `options`, or the command that is given."""
+        said = json.dumps({"paths": str(self.lab.paths.file), **options})
+        script = str(Path(__file__).with_name("worker_process.py"))
+        process = WorkerProcess(
+            list(command) or [script, said],
+            self.lab.paths.file,
+            self.lab.paths.logs / "process.log",
+        )
+        try:
+            await until(lambda: process.is_at_work(self.lab.store) or process.has_ended())
+            yield process
+        finally:
+            await process.end()
 
     def now(self, handle: JobHandle) -> Job:
         """The job as it is on the disk."""
@@ -131,6 +152,50 @@ class Workshop:
         ids = {prompt_id(handle.id, number) for number in range(1, 10)}
         entries = [entry for engine in self.engines for entry in engine.ledger.entries]
         return [entry.outcome for entry in entries if entry.prompt_id in ids]
+
+
+class WorkerProcess:
+    """A process to stop, wake, kill."""
+
+    def __init__(self, command: list[str], paths: Path, log: Path) -> None:
+        self._log = log
+        environment = {**os.environ, "ORCHESTRATOR_PATHS": str(paths)}
+        with log.open("wb") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
+                env=environment,
+            )
+
+    def is_at_work(self, store: Store) -> bool:
+        """Whether it has registered as a worker."""
+        return any(worker.pid == self._process.pid for worker in store.observer.workers())
+
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def said(self) -> str:
+        """What it has written to its standard error."""
+        return self._log.read_text(errors="replace")
+
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    async def kill(self) -> None:
+        """kill -9; returns when it is gone."""
+        self._process.kill()
+        await self.gone()
+
+    async def gone(self) -> int:
+        """Wait for its end; returns its exit code."""
+        await until(self.has_ended)
+        return self._process.wait()
+
+    async def end(self) -> None:
+        if not self.has_ended():
+            await self.kill()
 
 
 @asynccontextmanager

@@ -1,0 +1,130 @@
+"""The Jupyter Server that `orchestrator up` runs: JupyterLab, Voilà and the lab's extension in one process."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from logging.handlers import MemoryHandler
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from jupyter_server.serverapp import ServerApp
+from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+from traitlets.config import Config
+
+from orchestrator.lab import Lab
+from orchestrator.server import pages
+from orchestrator.server.reaper import Reaper
+from orchestrator.server.supervisor import Supervisor
+
+KERNEL_STOP_S = 1.5  # what a kernel may take to end by itself
+MAX_LOG_BYTES = 5_000_000
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # Ctrl-C, a service's stop, a closed terminal, Windows' Ctrl-Break
+
+
+class LabKernels(AsyncMappingKernelManager):
+    """Kernels that open this lab, and whose noise goes to a file instead of the user's terminal."""
+
+    environment: dict[str, str]
+    log_file: BinaryIO
+
+    async def start_kernel(self, **kwargs: Any) -> str:  # type: ignore[override]
+        """As the base class."""
+        kwargs["env"] = {**(kwargs.get("env") or os.environ), **self.environment}
+        kwargs.setdefault("stderr", self.log_file)
+        return await super().start_kernel(**kwargs)
+
+
+class LabServer(ServerApp):
+    """A server for one lab."""
+
+    no_browser_open_file = True  # it would hold the token; `up` says the address
+    lab: Lab
+    supervisor: Supervisor
+    reaper: Reaper
+    on_start: Callable[[], Awaitable[object]]
+
+    def prepare(
+        self, lab: Lab, *, orphan_grace_s: float, on_start: Callable[[], Awaitable[object]]
+    ) -> None:
+        """Everything but running; then call `start`. `on_start` runs when the server listens; the worker waits for it."""
+        self.lab = lab
+        self.on_start = on_start
+        self.initialize(argv=[])
+        kernels: Any = self.kernel_manager
+        kernels.environment = {
+            "ORCHESTRATOR_PATHS": str(lab.paths.file),
+            "ADMIN_URL": lab.settings.admin_url,
+        }
+        kernels.log_file = _open_log(lab.paths.logs / "kernels.log")
+        for handler in logging.getLogger("orchestrator").handlers:
+            passing_on = MemoryHandler(1, target=handler)
+            passing_on.setLevel(logging.WARNING)
+            self.log.addHandler(passing_on)
+        self.reaper = Reaper(self, grace_s=orphan_grace_s)
+        self.supervisor = Supervisor(self, lab, ready=on_start)
+        self.io_loop.add_callback(self._tend)
+
+    async def _tend(self) -> None:
+        self.supervisor.start()
+        self.reaper.start()
+        await self.on_start()
+
+    def init_signal(self) -> None:
+        """End on the first signal, without Jupyter's question; a second one does not wait for anything."""
+        on_signals(self._on_signal)
+
+    def _on_signal(self, *_: object) -> None:
+        on_signals(lambda *_: os._exit(1))  # kernels and engine notice by themselves that we are gone
+        self.stop(from_signal=True)
+
+    async def cleanup_extensions(self) -> None:
+        """End what `prepare` began, before the other kernels are ended."""
+        await self.supervisor.stop()
+        await self.reaper.stop()
+        await super().cleanup_extensions()
+
+
+def on_signals(act: Callable[..., object]) -> None:
+    """Call `act` for every signal that asks this process to end. Under nohup a closed terminal does not."""
+    for name in SIGNALS:
+        number = getattr(signal, name, None)
+        ignored = name == "SIGHUP" and number and signal.getsignal(number) is signal.SIG_IGN
+        if number is not None and not ignored:
+            signal.signal(number, act)
+
+
+def make(lab: Lab, *, host: str, port: int, base_url: str, token: str) -> LabServer:
+    """A server for a lab; `prepare` and `start` it. Settings of the user's own Jupyter files come second to these."""
+    config = Config()
+    server = config.ServerApp
+    server.ip, server.port, server.port_retries = host, port, 0
+    server.base_url, server.default_url = base_url, f"{base_url}{pages.HOME.slug}"
+    server.root_dir = str(lab.paths.project_root)
+    server.allow_root = True  # in a container; whoever has the token may do anything in any case
+    server.open_browser = False
+    server.kernel_manager_class = LabKernels
+    verbose = lab.settings.log_level == "DEBUG"
+    config.Application.log_level = logging.DEBUG if verbose else logging.WARNING
+    server.jpserver_extensions = {
+        "jupyterlab": True,
+        "voila.server_extension": True,
+        "orchestrator.server": True,
+        "jupyter_lsp": False,  # looks for language servers at every start
+        "notebook_shim": False,
+    }
+    config.IdentityProvider.token = token
+    config.MappingKernelManager.cull_idle_timeout = 0  # see reaper
+    config.KernelManager.shutdown_wait_time = KERNEL_STOP_S
+    config.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
+    config.LabApp.news_url = None
+    pages.configure(config, pages.there(pages.folder()))
+    return LabServer.instance(config=config)
+
+
+def _open_log(path: Path) -> BinaryIO:
+    """Append to a log that several processes write to; start over when it is long."""
+    full = path.exists() and path.stat().st_size > MAX_LOG_BYTES
+    return path.open("wb" if full else "ab")

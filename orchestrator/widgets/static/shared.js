@@ -1,0 +1,237 @@
+// What the scripts of all views share: it is put before each of them. Text from jobs only ever becomes text nodes.
+
+const h = (tag, props = {}, ...children) => {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (name.includes("-") || name === "role" || name === "for") node.setAttribute(name, value);
+    else if (name === "class") node.className = value;
+    else node[name] = value;
+  }
+  node.append(...children.filter((child) => child !== null && child !== undefined));
+  return node;
+};
+
+const say = (node, text) => {
+  if (node.textContent !== text) node.textContent = text; // untouched nodes do not flicker, nor speak again
+};
+
+// An error's message as a sentence, so that its remedy can follow.
+const sentence = (text) => (text && !/[.!?…]$/.test(text) ? `${text}.` : text || "");
+
+const show = (node, on) => {
+  if (node.hidden === on) node.hidden = !on;
+};
+
+// The root of a view. JupyterLab must not take Ctrl+Enter or arrow keys typed in it for its own.
+const root = (el, name, label) => {
+  const node = h("section", { class: `lab-view lab-${name}`, "aria-label": label, "data-lm-suppress-shortcuts": "true" });
+  el.append(node);
+  return node;
+};
+
+// Listens to a model until the view is taken away.
+const listener = (model) => {
+  const heard = [];
+  return {
+    on(events, act) {
+      for (const event of events.split(" ")) {
+        model.on(event, act);
+        heard.push([event, act]);
+      }
+    },
+    end() {
+      for (const [event, act] of heard) model.off(event, act);
+    },
+  };
+};
+
+const banner = (model, heard) => {
+  const text = h("strong");
+  const remedy = h("span");
+  const node = h("div", { class: "lab-banner", role: "status", hidden: true }, text, " ", remedy);
+  const draw = () => {
+    const said = model.get("banner") || {};
+    say(text, sentence(said.text));
+    say(remedy, said.remedy || "");
+    show(node, Boolean(said.text));
+  };
+  heard.on("change:banner", draw);
+  draw();
+  return node;
+};
+
+// What became of an action; goes away by itself.
+const notice = (model, heard) => {
+  const text = h("strong");
+  const remedy = h("span");
+  const node = h("div", { class: "lab-notice", role: "alert", hidden: true }, text, " ", remedy);
+  let timer;
+  heard.on("change:notice", () => {
+    const said = model.get("notice") || {};
+    say(text, sentence(said.text));
+    say(remedy, said.remedy || "");
+    show(node, Boolean(said.text));
+    clearTimeout(timer);
+    timer = setTimeout(() => show(node, false), 12000);
+  });
+  return node;
+};
+
+const length = (from, to) => Math.max(0, (to - new Date(from).getTime()) / 1000);
+
+const span = (seconds) => {
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min ${Math.round(seconds % 60)} s`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+};
+
+const ago = (moment) => {
+  const seconds = length(moment, Date.now());
+  if (seconds < 10) return "just now";
+  if (seconds < 60) return `${Math.floor(seconds / 10) * 10} s ago`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ago`;
+  return new Date(moment).toLocaleDateString(undefined, { day: "numeric", month: "short", year: "numeric" });
+};
+
+// How long a job has run, or ran; empty before it starts.
+const took = (row) => {
+  if (!row.started) return "";
+  if (row.finished) return span(length(row.started, new Date(row.finished).getTime()));
+  return row.status === "running" ? span(length(row.started, Date.now())) : "";
+};
+
+// An <img> from bytes of a trait or a message. The old picture goes only when the new one is there.
+const paint = (img, bytes, mime = "") => {
+  const url = URL.createObjectURL(new Blob([bytes], mime ? { type: mime } : {}));
+  const old = img.dataset.url;
+  img.dataset.url = url;
+  img.onload = img.onerror = () => old && URL.revokeObjectURL(old);
+  img.src = url;
+  show(img, true);
+};
+
+const unpaint = (img) => {
+  if (img.dataset.url) URL.revokeObjectURL(img.dataset.url);
+  delete img.dataset.url;
+  img.removeAttribute("src");
+  show(img, false);
+};
+
+// A progress bar that says only what is known: without a fraction it moves to and fro.
+const progressBar = () => {
+  const fill = h("i");
+  const bar = h("div", { class: "lab-bar", role: "progressbar", "aria-valuemin": "0", "aria-valuemax": "100" }, fill);
+  const text = h("span", { class: "lab-bar-text" });
+  const node = h("div", { class: "lab-progress" }, bar, text);
+  node.update = (live, label) => {
+    const known = live && live.fraction > 0;
+    bar.classList.toggle("lab-unknown", !known);
+    const percent = known ? Math.round(live.fraction * 100) : 0;
+    fill.style.width = known ? `${percent}%` : "";
+    if (known) bar.setAttribute("aria-valuenow", String(percent));
+    else bar.removeAttribute("aria-valuenow");
+    bar.setAttribute("aria-label", label);
+    const step = live && live.step && live.steps ? `step ${live.step} of ${live.steps}` : "";
+    say(text, [step || (live && live.text) || "starting", known ? `${percent} %` : ""].filter(Boolean).join(" · "));
+  };
+  return node;
+};
+
+const badge = (extra = "") => h("span", { class: `lab-badge ${extra}` });
+
+const failureBox = () => {
+  const text = h("strong");
+  const remedy = h("span");
+  const node = h("div", { class: "lab-failure", hidden: true }, text, " ", remedy);
+  node.update = (row) => {
+    const failure = row.failure;
+    show(node, Boolean(failure));
+    if (!failure) return;
+    node.classList.toggle("lab-passing", row.status !== "failed");
+    say(text, sentence(row.ambiguous ? `This may have been paid for already. ${failure.text}` : failure.text));
+    say(remedy, failure.remedy);
+  };
+  return node;
+};
+
+// A dialog with a whole picture, asked for when it is shown; arrow keys go through `items`.
+const lightbox = (model, heard, parent) => {
+  const img = h("img", { alt: "" });
+  const wait = h("p", { class: "lab-box-wait", role: "status" });
+  const text = h("p", { class: "lab-box-prompt" });
+  const facts = h("dl", { class: "lab-box-facts" });
+  const save = h("a", { class: "lab-button" }, "Save");
+  const back = h("button", { class: "lab-button lab-box-go", type: "button", "aria-label": "Newer picture", onclick: () => go(-1) }, "‹");
+  const next = h("button", { class: "lab-button lab-box-go", type: "button", "aria-label": "Older picture", onclick: () => go(1) }, "›");
+  const shut = h("button", { class: "lab-button", type: "button", onclick: () => box.close() }, "Close");
+  const box = h(
+    "dialog",
+    { class: "lab-box", "aria-label": "Picture", "data-lm-suppress-shortcuts": "true" },
+    h("div", { class: "lab-box-stage" }, back, h("div", { class: "lab-box-picture" }, img, wait), next),
+    h("div", { class: "lab-box-caption" }, text, facts, h("div", { class: "lab-box-buttons" }, save, shut)),
+  );
+  parent.append(box);
+  let items = [];
+  let at = 0;
+  const whole = new Map(); // key -> { bytes, mime }, of what was looked at last
+
+  const put = ({ bytes, mime }) => {
+    paint(img, bytes, mime);
+    say(wait, "");
+    const item = items[at];
+    save.href = img.dataset.url;
+    save.download = `${item.id}${item.index ? `-${item.index + 1}` : ""}.${mime.split("/")[1].replace("jpeg", "jpg")}`;
+    show(save, true);
+  };
+  const draw = () => {
+    const item = items[at];
+    img.alt = item.whole || "Picture";
+    say(text, item.whole || "");
+    const rows = [...item.settings, ["backend", item.backend], ["job", item.short]];
+    if (item.cost) rows.push(["cost", `$${item.cost}`]);
+    facts.replaceChildren(...rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+    show(back, items.length > 1);
+    show(next, items.length > 1);
+    show(save, false);
+    if (whole.has(item.key)) return put(whole.get(item.key));
+    if (item.small) paint(img, item.small);
+    else unpaint(img);
+    say(wait, item.small ? "" : "Loading…");
+    model.send({ action: "picture", key: item.key, id: item.id, index: item.index });
+  };
+  const go = (by) => {
+    at = (at + by + items.length) % items.length;
+    draw();
+  };
+  heard.on("msg:custom", (message, buffers) => {
+    if (message.kind !== "picture" || !box.open || items[at].key !== message.key) return;
+    if (message.error) return say(wait, `${sentence(message.error)} ${message.remedy}`);
+    const picture = { bytes: buffers[0], mime: message.mime };
+    whole.set(message.key, picture);
+    if (whole.size > 12) whole.delete(whole.keys().next().value);
+    put(picture);
+  });
+  box.addEventListener("keydown", (event) => {
+    event.stopPropagation();
+    if (items.length < 2) return;
+    if (event.key === "ArrowRight") go(1);
+    if (event.key === "ArrowLeft") go(-1);
+  });
+  box.addEventListener("click", (event) => {
+    if (event.target === box) box.close();
+  });
+  box.addEventListener("close", () => unpaint(img));
+  return {
+    open(shown, index = 0) {
+      items = shown;
+      at = index;
+      draw();
+      box.showModal();
+      shut.focus();
+    },
+  };
+};

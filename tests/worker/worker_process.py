@@ -1,0 +1,89 @@
+"""One worker as a process: `python worker_process.py JSON`. Ends well on SIGTERM; can be told to die, or be faulty."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from mutants import MUTANTS
+from pydantic import SecretStr
+
+from orchestrator.attempts import BFLService, ComfyUIService, Held
+from orchestrator.connectors.bfl import BFL
+from orchestrator.connectors.comfyui import ComfyUI, Timing
+from orchestrator.files import Disk
+from orchestrator.jobs import Cost
+from orchestrator.paths import Paths
+from orchestrator.retry import RetryPolicy
+from orchestrator.settings import Settings
+from orchestrator.store import Store
+from orchestrator.worker import Worker
+
+POISON = "poison"
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class DeadlyDisk(Disk):
+    """Its process dies as soon as a receipt is on it, before anybody can act on that."""
+
+    def overwrite(self, path: Path | str, data: bytes) -> None:
+        super().overwrite(path, data)
+        die()
+
+
+class Poisoned(ComfyUIService):
+    """A service at which one prompt kills the worker, after a while."""
+
+    async def run(self, held: Held) -> tuple[list[str], Cost | None]:
+        if held.job.prompt == POISON:
+            await asyncio.sleep(0.3)
+            die()
+        return await super().run(held)
+
+
+async def work(said: dict[str, Any]) -> None:
+    paths = Paths.load(Path(said["paths"]))
+    settings = Settings.load(paths)
+    disk = DeadlyDisk() if said.get("die_at_receipt") else Disk()
+    store = Store(
+        paths.jobs,
+        disk=disk,
+        lease_s=said.get("lease_s", 15.0),
+        max_crashes=said.get("max_crashes", 5),
+    )
+    timing = Timing(poll_interval_s=0.1, vanish_s=0.3, grace_s=5.0)
+    clients = [ComfyUI(url, timing=timing) for url in settings.comfy_urls]
+    bfl = BFL(settings.bfl_base_url, settings.bfl_api_key or SecretStr(""), poll_interval_s=0.1)
+    worker = Worker(
+        store,
+        [
+            (Poisoned if said.get("poison") else ComfyUIService)(clients, images=paths.drop_out),
+            BFLService(bfl, images=paths.drop_out, late_receipt_s=said.get("late_receipt_s", 1.0)),
+        ],
+        policy=RetryPolicy(base_s=0.1, cap_s=1.0, max_attempts=said.get("max_attempts", 3)),
+    )
+    running = asyncio.ensure_future(worker.run())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+    try:
+        await running
+    except asyncio.CancelledError:
+        pass
+    finally:
+        store.close()
+
+
+if __name__ == "__main__":
+    told = json.loads(sys.argv[1])
+    logging.basicConfig(level=logging.WARNING)
+    if told.get("mutant"):
+        MUTANTS[told["mutant"]]()
+    asyncio.run(work(told))
