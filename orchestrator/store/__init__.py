@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from orchestrator.store.claims import Claim, LanesFor
+from orchestrator.store.jobfiles import Subscription, utc_now
 from orchestrator.store.slots import Lane, Slot
-from orchestrator.store.store import Claim, LanesFor, Store, Subscription, utc_now
+from orchestrator.store.store import Store
 from orchestrator.store.workers import HOST, LEASE_S, Presence, WorkerInfo
 
 __all__ = [

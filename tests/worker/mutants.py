@@ -10,9 +10,15 @@ from typing import Any
 
 from orchestrator.attempts import BFLService
 from orchestrator.jobs import Job
-from orchestrator.store import store
+from orchestrator.store import Store
 from orchestrator.store.locks import ShardLocks
 from orchestrator.store.receipts import Receipts
+
+
+def swap(owner: type, name: str, faulty: Any) -> None:
+    """Put a faulty method in the place of a real one, which must be there: it may have been renamed."""
+    getattr(owner, name)
+    setattr(owner, name, faulty)
 
 
 def no_lock() -> None:
@@ -22,7 +28,7 @@ def no_lock() -> None:
     def hold(*_: Any, **__: Any) -> Iterator[bool]:
         yield True
 
-    ShardLocks.hold = hold  # type: ignore[method-assign, assignment]
+    swap(ShardLocks, "hold", hold)
 
 
 def in_place() -> None:
@@ -36,27 +42,27 @@ def in_place() -> None:
             file.write(data[300:])
         return path.stat()
 
-    store.Store._write = write  # type: ignore[method-assign]
+    swap(Store, "_write", write)
 
 
 def pay_again() -> None:
     """An intent without a receipt is posted again."""
-    BFLService._await_receipt = BFLService._buy  # type: ignore[method-assign]
+    swap(BFLService, "_await_receipt", BFLService._buy)
 
 
 def no_recovery() -> None:
     """Nobody takes over what a lost worker held."""
-    store.Store.recover = lambda self: []  # type: ignore[method-assign]
+    swap(Store, "recover", lambda self: [])
 
 
 def no_fence() -> None:
     """Whoever lost a job may still write to it."""
-    Job.owned = lambda self, fence: self  # type: ignore[method-assign]
+    swap(Job, "owned", lambda self, fence: self)
 
 
 def no_receipt() -> None:
     """What the service answered is not kept."""
-    Receipts.write = lambda *_: None  # type: ignore[method-assign]
+    swap(Receipts, "write", lambda *_: None)
 
 
 MUTANTS: dict[str, Callable[[], None]] = {

@@ -1,0 +1,221 @@
+"""Job files: each whole or not there, changed only under its lock, and told of."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from orchestrator.errors import CorruptFile, DiskFull, JobExists, JobNotFound
+from orchestrator.files import DISK, Disk, is_full, temp_name
+from orchestrator.jobs import Job
+from orchestrator.store.archive import Archive
+from orchestrator.store.ballast import Ballast
+from orchestrator.store.index import Index
+from orchestrator.store.layout import Layout, checked
+from orchestrator.store.locks import ShardLocks
+from orchestrator.store.progress import ProgressFiles
+from orchestrator.store.quarantine import Quarantine
+from orchestrator.store.receipts import Receipts
+from orchestrator.store.watch import OnChange, Watcher
+
+logger = logging.getLogger(__name__)
+
+READ_TRIES = 3  # against ESTALE of a network drive
+
+
+def utc_now() -> datetime:
+    """The time of day, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """Somebody is told of changes; end it when done."""
+
+    end: Callable[[], None]
+
+
+class JobFiles:
+    """Creating and changing the jobs of one folder; the lowest layer of the store."""
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        disk: Disk = DISK,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.layout = Layout(Path(root))
+        self.layout.create()
+        self.now = now
+        self._disk = disk
+        self._root = str(self.layout.root)
+        self._locks = ShardLocks(self.layout.locks)
+        self._locks.create()
+        self.receipts = Receipts(self.layout.receipts, disk=disk)
+        self.progress = ProgressFiles(self.layout.progress)
+        self.quarantine = Quarantine(self.layout, self._locks, disk=disk)
+        self._index = Index(self._root, on_corrupt=self._set_aside, disk=disk)
+        self._archive = Archive(self.layout.old, self.layout.index, on_corrupt=self.quarantine.take)
+        self._ballast = Ballast(self.layout.ballast, disk=disk)
+        self._listeners: list[OnChange] = []
+        self._watching = threading.Lock()
+        self._watcher: Watcher | None = None
+        self._ballast.keep()
+
+    def close(self) -> None:
+        """Close what is open. Jobs are on the disk anyway."""
+        with self._watching:
+            if self._watcher is not None:
+                self._watcher.stop()
+                self._watcher = None
+        self._locks.close()
+        self._archive.close()
+
+    def create(self, job: Job) -> Job:
+        """Store a new job. Raises JobExists when its id is taken, DiskFull.
+
+        The id is made by the caller, so that a create whose answer was lost can be repeated.
+        """
+        checked(job.id)
+        with self._locks.hold(job.id):
+            if self.layout.job(job.id).exists() or self._archive.find(job.id):
+                raise JobExists(f"Job {job.id} exists already")
+            return self._put(job.having(revision=1))
+
+    def update(self, job_id: str, change: Callable[[Job], Job], *, fence: int | None = None) -> Job:
+        """Change a job as it is on the disk: `change` gets it and returns what it should be.
+
+        With `fence` only whoever claimed the job with it may write; Fenced is raised otherwise.
+        Raises JobNotFound, CorruptFile, StoreBusy, DiskFull, and whatever `change` raises.
+        """
+        return self._changed(job_id, change, fence=fence)[0]
+
+    def _changed(
+        self, job_id: str, change: Callable[[Job], Job], *, fence: int | None = None
+    ) -> tuple[Job, bool]:
+        """A job after `change`, and whether that changed it."""
+        with self._locks.hold(job_id):
+            job = self._read(job_id)
+            if fence is not None:
+                job.owned(fence)
+            changed = change(job)
+            if changed is job:
+                return job, False
+            return self._put(changed.having(revision=job.revision + 1)), True
+
+    def _put(self, job: Job) -> Job:
+        """Write a job file; the caller holds its lock. Ended jobs may use the space kept for them."""
+        data = job.to_json()
+        try:
+            stat = self._write(job.id, data)
+        except DiskFull:
+            if not job.is_terminal or not self._ballast.drop():
+                raise
+            stat = self._write(job.id, data)
+        self._index.put(job, data, stat)
+        self._tell({job.id})  # the watcher will find nothing new in a file this process wrote
+        return job
+
+    def _write(self, job_id: str, data: bytes) -> os.stat_result:
+        path = f"{self._root}/{job_id}.json"
+        draft = str(self.layout.temp / temp_name(job_id))
+        try:
+            self._disk.write(draft, data)
+            self._disk.replace(draft, path)
+        except OSError as error:
+            self._discard(draft)
+            if is_full(error):
+                raise DiskFull from error
+            # a network drive may do the renaming and report that it failed
+            if not self._holds(path, data):
+                raise
+        self._disk.sync_folder(self._root)
+        return os.stat(path)
+
+    def _discard(self, draft: str) -> None:
+        try:
+            self._disk.unlink(draft)
+        except OSError:
+            logger.warning("Could not remove a draft in %s", self.layout.temp)
+
+    def _holds(self, path: str, data: bytes) -> bool:
+        try:
+            return self._disk.read(path)[0] == data
+        except OSError:
+            return False
+
+    def _read(self, job_id: str) -> Job:
+        path = f"{self._root}/{checked(job_id)}.json"
+        for tries in range(READ_TRIES):
+            try:
+                return Job.from_json(self._disk.read(path)[0], id=job_id)
+            except FileNotFoundError:
+                raise JobNotFound(f"There is no job {job_id}") from None
+            except OSError:  # ESTALE: a network drive has another file under this name by now
+                if tries == READ_TRIES - 1:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _set_aside(self, job_id: str, error: CorruptFile) -> bool:
+        gone = self.quarantine.take_job(job_id, error)
+        if gone:
+            self._index.drop(job_id)
+        return gone
+
+    def refresh(self, *, force: bool = False) -> list[str]:
+        """Notice what other processes changed; returns the ids of changed jobs."""
+        return self._index.refresh(force=force)
+
+    def watch(self, on_change: OnChange, *, force_polling: bool = False) -> Subscription:
+        """Call back with the ids of jobs whose file or progress changed, whoever changed it; until ended.
+
+        The call comes from a thread: the watcher's, or the one that wrote.
+        """
+        with self._watching:
+            self._listeners.append(on_change)
+            if self._watcher is None:
+                self._watcher = Watcher(
+                    [self.layout.root, self.layout.progress],
+                    on_names=self._names_changed,
+                    on_look=self._look,
+                    force_polling=force_polling,
+                )
+                self._watcher.start()
+        return Subscription(partial(self._unwatch, on_change))
+
+    def _unwatch(self, on_change: OnChange) -> None:
+        with self._watching:
+            self._listeners.remove(on_change)
+            watcher, self._watcher = self._watcher, None if not self._listeners else self._watcher
+        if self._watcher is None and watcher is not None:
+            watcher.stop()
+
+    def _names_changed(self, paths: set[str]) -> None:
+        changed: set[str] = set()
+        for path in paths:
+            name = os.path.basename(path)
+            if name.endswith(".json"):
+                changed.update(self._index.read(name[:-5]))
+            elif job_id := self.progress.changed_job(path):
+                changed.add(job_id)
+        self._tell(changed)
+
+    def _look(self) -> None:
+        changed = set(self.refresh())
+        if self._watcher is not None and self._watcher.polling:
+            changed |= self.progress.changed()
+        self._tell(changed)
+
+    def _tell(self, changed: set[str]) -> None:
+        for listener in list(self._listeners) if changed else ():
+            try:
+                listener(changed)
+            except Exception:  # a reader's fault must not look like a failed write
+                logger.exception("Somebody who is told of changed jobs failed")
