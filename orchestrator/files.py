@@ -89,8 +89,10 @@ class Disk:
             state = os.fstat(descriptor)
             if not stat.S_ISREG(state.st_mode):
                 raise _no_file(path)
-            with open(descriptor, "rb", closefd=False) as file:
-                return file.read(), state
+            parts = []
+            while part := os.read(descriptor, state.st_size + 1):
+                parts.append(part)
+            return b"".join(parts), state
         finally:
             os.close(descriptor)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from jupyter_server.serverapp import ServerApp
 from jupyter_server.utils import url_path_join
 
@@ -23,4 +25,5 @@ def _load_jupyter_server_extension(app: ServerApp) -> None:
             return
     routes = [(url_path_join(app.base_url, "api/health"), HealthHandler, {"lab": lab})]
     routes += pages.handlers(app.config, app.base_url, pages.folder())
-    app.web_app.add_handlers(".*$", routes)
+    web_app: Any = app.web_app
+    web_app.add_handlers(".*$", routes)

@@ -20,7 +20,11 @@ TEMPLATE = "orchestrator"
 PACKAGE = Path(__file__).resolve().parent.parent
 SHARE = PACKAGE / "server" / "share"
 # what a page needs of JupyterLab; Voilà would load every extension that is installed
-FRONT_END = ["@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8", "anywidget"]
+FRONT_END = [
+    "@jupyter-widgets/jupyterlab-manager",
+    "@voila-dashboards/widgets-manager8",
+    "anywidget",
+]
 
 
 @dataclass(frozen=True)
@@ -49,16 +53,23 @@ def there(pages: Path) -> list[Page]:
 
 def configure(config: Config, pages: list[Page]) -> None:
     """Have Voilà use the lab's template for everything it shows, and nothing from another host."""
-    known = os.environ.get("JUPYTER_PATH", "").split(os.pathsep)
-    if str(SHARE) not in known:  # Jupyter looks templates up again and again, by this variable
-        os.environ["JUPYTER_PATH"] = os.pathsep.join([str(SHARE), *filter(None, known)])
+    look_in("JUPYTER_PATH", SHARE)
     wanted = config.VoilaConfiguration
     wanted.template = TEMPLATE
     wanted.allow_template_override = wanted.allow_theme_override = "NO"
     wanted.extension_allowlist = FRONT_END
     wanted.page_config_hook = _without_cdn
-    navigation = [{"slug": page.slug, "title": page.title, "name": Path(page.notebook).stem} for page in pages]
+    navigation = [
+        {"slug": page.slug, "title": page.title, "name": Path(page.notebook).stem} for page in pages
+    ]
     wanted.resources = {"lab": {"pages": navigation, "home": HOME.slug}}
+
+
+def look_in(variable: str, folder: Path) -> None:
+    """Have Jupyter look in one more folder. It reads the variable whenever it looks for something."""
+    known = os.environ.get(variable, "").split(os.pathsep)
+    if str(folder) not in known:
+        os.environ[variable] = os.pathsep.join([str(folder), *filter(None, known)])
 
 
 def handlers(config: Config, base_url: str, pages: Path) -> list[tuple[Any, ...]]:
@@ -69,7 +80,7 @@ def handlers(config: Config, base_url: str, pages: Path) -> list[tuple[Any, ...]
     common = {
         "config": config,
         "template_paths": collect_template_paths(["voila", "nbconvert"], TEMPLATE),
-        "contents": LargeFileManager(root_dir=str(pages)),
+        "contents": PageFiles(root_dir=str(pages)),
     }
     return [
         (
@@ -83,7 +94,7 @@ def handlers(config: Config, base_url: str, pages: Path) -> list[tuple[Any, ...]
 
 def _voila(config: Config, page: Page) -> Any:
     def entitle(_handler: Any, notebook: Any, cwd: str) -> None:
-        notebook.metadata["title"] = page.title
+        notebook.metadata["title"] = f"{page.title} · Orchestrator"
 
     return VoilaConfiguration(config=config, prelaunch_hook=entitle)
 
@@ -93,16 +104,23 @@ def _without_cdn(page_config: dict[str, Any], **_: Any) -> dict[str, Any]:
     return {**page_config, "fullMathjaxUrl": "null", "mathjaxConfig": "null"}
 
 
+class PageFiles(LargeFileManager):
+    """The folder of the page notebooks, to read."""
+
+    def mark_trusted_cells(self, nb: Any, path: str = "") -> None:
+        """They come with the project, without outputs: there is nothing to trust, and nothing to warn of."""
+
+
 class PageHandler(TornadoVoilaHandler):  # type: ignore[misc]  # Voilà is not typed
     """Shows one page. Its notebook is read where the project has it, not in the user's folder."""
 
-    def initialize(self, *, contents: LargeFileManager, **kwargs: Any) -> None:
+    def initialize(self, *, contents: PageFiles, **kwargs: Any) -> None:
         """Called by Tornado for each request."""
         super().initialize(**kwargs)
         self._contents = contents
 
     @property
-    def contents_manager(self) -> LargeFileManager:
+    def contents_manager(self) -> PageFiles:
         """What the notebook is read from."""
         return self._contents
 

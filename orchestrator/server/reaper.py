@@ -61,7 +61,9 @@ class Reaper:
             for kernel_id in pages:
                 try:
                     await self._look(kernel_id)
-                except Exception:  # one that ends while we look, in whichever way, must not end the reaper
+                except (
+                    Exception
+                ):  # one that ends while we look, in whichever way, must not end the reaper
                     logger.debug("Could not look at page kernel %s", kernel_id, exc_info=True)
 
     async def _pages(self) -> list[str]:
@@ -74,7 +76,7 @@ class Reaper:
         if process is None:  # it is only just starting
             return
         seen = self._seen.setdefault(kernel_id, Seen(process))
-        # a page cannot go on after its kernel died: its widgets are gone. When the kernel is gone too, the page says so.
+        # a page cannot go on after its kernel died: its widgets are gone. It says so once the kernel is gone, too
         if seen.process is not process or not await ensure_async(kernel.is_alive()):
             await self._end(kernel_id, "it died")
             return

@@ -19,9 +19,15 @@ from orchestrator.server import pages
 from orchestrator.server.reaper import Reaper
 from orchestrator.server.supervisor import Supervisor
 
+ETC = Path(__file__).resolve().parent / "etc"
 KERNEL_STOP_S = 1.5  # what a kernel may take to end by itself
 MAX_LOG_BYTES = 5_000_000
-SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # Ctrl-C, a service's stop, a closed terminal, Windows' Ctrl-Break
+SIGNALS = (
+    "SIGINT",
+    "SIGTERM",
+    "SIGHUP",
+    "SIGBREAK",
+)  # Ctrl-C, a service's stop, a closed terminal, Windows' Ctrl-Break
 
 
 class LabKernels(AsyncMappingKernelManager):
@@ -49,7 +55,8 @@ class LabServer(ServerApp):
     def prepare(
         self, lab: Lab, *, orphan_grace_s: float, on_start: Callable[[], Awaitable[object]]
     ) -> None:
-        """Everything but running; then call `start`. `on_start` runs when the server listens; the worker waits for it."""
+        """Everything but running; then call `start`. `on_start` runs as soon as the server listens, and the worker
+        waits for it."""
         self.lab = lab
         self.on_start = on_start
         self.initialize(argv=[])
@@ -77,7 +84,9 @@ class LabServer(ServerApp):
         on_signals(self._on_signal)
 
     def _on_signal(self, *_: object) -> None:
-        on_signals(lambda *_: os._exit(1))  # kernels and engine notice by themselves that we are gone
+        on_signals(
+            lambda *_: os._exit(1)
+        )  # kernels and engine notice by themselves that we are gone
         self.stop(from_signal=True)
 
     async def cleanup_extensions(self) -> None:
@@ -107,7 +116,7 @@ def make(lab: Lab, *, host: str, port: int, base_url: str, token: str) -> LabSer
     server.open_browser = False
     server.kernel_manager_class = LabKernels
     verbose = lab.settings.log_level == "DEBUG"
-    config.Application.log_level = logging.DEBUG if verbose else logging.WARNING
+    config.Application.log_level = logging.DEBUG if verbose else logging.ERROR
     server.jpserver_extensions = {
         "jupyterlab": True,
         "voila.server_extension": True,
@@ -118,8 +127,7 @@ def make(lab: Lab, *, host: str, port: int, base_url: str, token: str) -> LabSer
     config.IdentityProvider.token = token
     config.MappingKernelManager.cull_idle_timeout = 0  # see reaper
     config.KernelManager.shutdown_wait_time = KERNEL_STOP_S
-    config.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
-    config.LabApp.news_url = None
+    pages.look_in("JUPYTER_CONFIG_PATH", ETC)  # where JupyterLab is told to fetch no news
     pages.configure(config, pages.there(pages.folder()))
     return LabServer.instance(config=config)
 

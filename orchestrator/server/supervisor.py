@@ -47,7 +47,9 @@ class Supervisor:
         self._ready = ready
         self._task: asyncio.Task[None] | None = None
         self._kernel_id: str | None = None
-        self._started: tuple[int, int] | None = None  # the kernel's process, and which job loop of it
+        self._started: tuple[int, int] | None = (
+            None  # the kernel's process, and which job loop of it
+        )
         self._dead = self._late = self._starts = 0
         self._begun = self._not_before = 0.0
 
@@ -72,7 +74,9 @@ class Supervisor:
         while True:
             try:
                 await self._look()
-            except Exception:  # a supervisor that gives up helps nobody: say it, and try again later
+            except (
+                Exception
+            ):  # a supervisor that gives up helps nobody: say it, and try again later
                 logger.exception("Could not look after the worker")
                 self._count_start()
             await asyncio.sleep(LOOK_S)
@@ -113,7 +117,9 @@ class Supervisor:
     def _worker(self) -> WorkerInfo | None:
         """The presence of the worker in our kernel."""
         pid = self._started[0] if self._started else None
-        if pid is None or not psutil.pid_exists(pid):  # the kernel has been restarted: what it left tells nothing
+        if pid is None or not psutil.pid_exists(
+            pid
+        ):  # the kernel has been restarted: what it left tells nothing
             return None
         ours = (w for w in self._observer.workers() if w.pid == pid and w.host == HOST)
         return next(ours, None)

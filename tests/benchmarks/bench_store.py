@@ -1,7 +1,7 @@
 """How fast the job store is, beside a queue of its kind: `python tests/benchmarks/bench_store.py [rounds]`.
 
-Prints each figure with its target. Throughput of no-op jobs end to end, one slot, one worker process, is measured in turns
-with huey's SqliteHuey at the same durability (an fsync per commit), so that both meet the same weather of the machine.
+Prints each figure with its target. Throughput of no-op jobs end to end, one slot, one worker process, is measured in
+turns with huey's SqliteHuey at the same durability (an fsync per commit): both meet the same weather of the machine.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ def working(root: Path) -> Iterator[tuple[Callable[[str], object], Path]]:
 
 
 def full_sync_huey(root: Path) -> Any:
-    from huey import SqliteHuey
+    from huey import SqliteHuey  # type: ignore[import-untyped]
 
     return SqliteHuey("bench", filename=str(root / "huey.db"), results=False, fsync=True)
 

@@ -70,7 +70,7 @@ class ServedLab:
     def worker(self) -> int | None:
         """The process id of the worker kernel whose loop lives."""
         workers = self.lab.store.observer.workers()
-        return next((w.pid for w in workers if w.alive and w.name == "kernel"), None)
+        return next((w.pid for w in workers if w.alive and w.name == "worker"), None)
 
     def api(self, method: str, path: str, **options: Any) -> Any:
         """What the server answers to somebody with the token."""

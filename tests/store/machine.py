@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import errno
-import os
 import shutil
 import sys
 import tempfile
@@ -48,7 +47,7 @@ class FaultyDisk(Disk):
     def replace(self, source: Path | str, target: Path | str) -> None:
         if self.fault == "broken":
             raise OSError(errno.EIO, "broken")
-        os.replace(source, target)
+        Path(source).replace(target)
         if self.fault == "answer lost":
             raise OSError(errno.EIO, "done, but it cannot say so")
 

@@ -1,4 +1,4 @@
-"""What a caller of the store is promised: whole jobs, one owner each, the order of claims, refusals that change nothing.
+"""What a caller of the store is promised: whole jobs, one owner each, an order, refusals that change nothing.
 
 `LAB_LONG=1 pytest tests/store` runs the long forms of this folder's tests.
 """

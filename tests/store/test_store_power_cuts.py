@@ -8,7 +8,6 @@ The same check must find fault with disks that leave out one of the precautions,
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -56,7 +55,7 @@ class RecordingDisk(Disk):
         self.note("fsync", path)
 
     def replace(self, source: Path | str, target: Path | str) -> None:
-        os.replace(source, target)
+        Path(source).replace(target)
         self.note("rename", source, target)
 
     def unlink(self, path: Path | str) -> None:
@@ -104,7 +103,7 @@ class InPlace(RecordingDisk):
         self.note("truncate" if Path(target).exists() else "create", target)
         self.note("data", target, data=data)
         self.note("fsync", target)
-        os.replace(source, target)
+        Path(source).replace(target)
 
 
 @dataclass

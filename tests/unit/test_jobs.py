@@ -56,7 +56,8 @@ MOVES: dict[str, tuple[Move, Status]] = {
 
 
 def queued(**fields: Any) -> Job:
-    return Job.new(**({"backend": "sd15", "prompt": "a fox", "params": {}, "now": NOW} | fields))
+    given: dict[str, Any] = {"backend": "sd15", "prompt": "a fox", "params": {}, "now": NOW}
+    return Job.new(**given | fields)
 
 
 def running(**fields: Any) -> Job:
@@ -242,7 +243,8 @@ def test_the_order_is_adoptions_then_priority_then_age_then_id() -> None:
         queued(id="b", now=early),
         queued(id="young", now=late),
     ]
-    assert [j.id for j in sorted(reversed(jobs), key=lambda job: job.order)] == [j.id for j in jobs]
+    mixed = jobs[::-1]
+    assert sorted(mixed, key=lambda job: job.order) == jobs
 
 
 def test_ids_are_uuids_that_sort_by_time_and_never_repeat() -> None:

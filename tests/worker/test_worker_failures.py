@@ -248,8 +248,8 @@ async def test_jobs_that_waited_for_a_dead_server_run_when_it_comes_back(tmp_pat
 async def test_a_server_that_dies_leaves_its_jobs_to_the_other_one(tmp_path: Path) -> None:
     async with workshop(tmp_path, engines=2) as shop, shop.worker():
         for engine in shop.engines:
-            engine.faults.step_delay_s = 0.1
-        handles = [await shop.submit(f"fox {n}", steps=300) for n in range(2)]
+            engine.faults.step_delay_s = 0.5
+        handles = [await shop.submit(f"fox {n}", steps=40) for n in range(2)]
         for handle in handles:
             await shop.painting(handle)
         shop.engines[1].faults.step_delay_s = 0

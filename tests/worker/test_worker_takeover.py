@@ -164,7 +164,8 @@ async def zombie_ends(folder: Path, mutant: str = "") -> tuple[Job, Job, int]:
         shop.engine.faults.step_delay_s = 0.05
         handle = await shop.submit(steps=1000)
         async with shop.process(lease_s=LEASE_S, mutant=mutant) as zombie:
-            await shop.painting(handle)
+            # not before it has written that: stopped with the job's lock in its hand, it would keep the job
+            await until(lambda: shop.lab.store.progress.read(handle.id))
             former = worker_of(shop.now(handle))
             async with shop.worker(lease_s=LEASE_S):
                 zombie.signal(signal.SIGSTOP)

@@ -1,4 +1,5 @@
 let forms = 0; // labels need ids of their own
+const REST_MS = 700; // a double click is one click: the second must not pay again
 
 const randomBelow = (limit) => {
   const words = crypto.getRandomValues(new Uint32Array(2));
@@ -14,6 +15,7 @@ export default {
     const choices = new Map(model.get("backends").map((each) => [each.name, each]));
     const inputs = new Map(); // a parameter's name -> its input
     let pending = null; // the click that has no outcome yet
+    let sent = 0;
     let timer;
 
     const field = (label, input, extra = null, wide = false) => {
@@ -105,22 +107,26 @@ export default {
       outcome.className = "lab-outcome lab-bad";
       outcome.replaceChildren(h("strong", {}, sentence(text)), " ", h("span", {}, remedy));
     };
+    const free = () => {
+      pending = null;
+      label();
+    };
     const submit = () => {
-      if (pending !== null) return; // one click, one picture: a paid one above all
+      if (pending !== null) return;
       if (!prompt.value.trim()) {
         complain("The prompt is empty.", "Say what the picture should show.");
         prompt.focus();
         return;
       }
       pending = Math.floor(Math.random() * 2 ** 40);
+      sent = Date.now();
       outcome.className = "lab-outcome";
       outcome.replaceChildren();
       label();
       remember();
       model.send({ action: "generate", number: pending, ...values() });
       timer = setTimeout(() => {
-        pending = null;
-        label();
+        free();
         complain("No answer from the lab yet.", "Look at the queue before pressing the button again.");
       }, 15000);
     };
@@ -146,8 +152,7 @@ export default {
       const said = model.get("outcome");
       if (said.number !== pending) return;
       clearTimeout(timer);
-      pending = null;
-      label();
+      timer = setTimeout(free, said.ok ? REST_MS - (Date.now() - sent) : 0);
       if (said.ok) {
         outcome.className = "lab-outcome lab-ok";
         outcome.replaceChildren(h("code", {}, said.id), ` ${said.text}.`);

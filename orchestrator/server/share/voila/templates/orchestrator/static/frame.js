@@ -1,7 +1,7 @@
 // The frame's own behaviour: the light and dark switch, and the word when a page has lost its session.
 (() => {
   const root = document.documentElement;
-  const button = document.getElementById("lab-theme");
+  const button = document.getElementById("frame-theme");
   const system = matchMedia("(prefers-color-scheme: dark)");
 
   const chosen = () => {
@@ -30,8 +30,8 @@
 
   // A kernel that died is taken away by the server, so that one question answers for both ways of losing it.
   window.labWatch = ({ baseUrl, kernelId }) => {
-    const banner = document.getElementById("lab-lost");
-    const text = document.getElementById("lab-lost-text");
+    const banner = document.getElementById("frame-lost");
+    const text = document.getElementById("frame-lost-text");
     let misses = 0;
     let over = false;
 

@@ -1,0 +1,111 @@
+"""The notebooks as their users run them, each in a lab of its own."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+import pytest
+from nbclient import NotebookClient
+from PIL import Image
+
+from orchestrator import Lab, Status
+
+ROOT = Path(__file__).resolve().parents[2]
+# what stands in a kernel after the page's cells have run, while its tasks go on
+TASKS_ALIVE = """
+import asyncio, json
+await asyncio.sleep(1.2)
+page = _
+print(json.dumps({task.get_name(): task.done() for view in page.children for task in view.tasks}))
+print(page.heartbeat.beat, [row["status"] for row in page.queue.rows])
+"""
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # those of the Jupyter libraries are not ours
+
+
+@pytest.fixture
+def lab_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A lab that the kernels of this test find, without anybody's services or keys."""
+    for variable in ("COMFY_URL", "BFL_API_KEY", "BFL_BASE_URL"):
+        monkeypatch.delenv(variable, raising=False)
+    file = tmp_path / "paths.json"
+    file.write_text("{}")
+    monkeypatch.setenv("ORCHESTRATOR_PATHS", str(file))
+    return file
+
+
+def outputs(notebook: Any, cell_id: str) -> list[Any]:
+    return [output for cell in notebook.cells if cell.id == cell_id for output in cell.outputs]
+
+
+def test_the_quickstart_makes_a_picture_that_its_parameters_and_seed_repeat(
+    lab_file: Path, tmp_path: Path
+) -> None:
+    done = papermill.execute_notebook(
+        str(ROOT / "notebooks" / "quickstart.ipynb"),
+        str(tmp_path / "done.ipynb"),
+        parameters={"prompt": "a blue owl", "seed": 5, "steps": 2},
+        progress_bar=False,
+        cwd=str(tmp_path),
+    )
+    (shown,) = outputs(done, "show")
+    with Image.open(io.BytesIO(base64.b64decode(shown.data["image/png"]))) as picture:
+        assert picture.size == (512, 512)
+        assert picture.format == "PNG"
+        assert sum(map(bool, picture.convert("L").histogram())) > 20  # a picture, not a blank
+    (same,) = outputs(done, "repeat")
+    assert same.data["text/plain"] == "True"
+    with Lab.open(lab_file) as lab:
+        jobs, total = lab.page()
+    assert total == 2
+    assert {(job.prompt, job.params["seed"], job.status) for job in jobs} == {
+        ("a blue owl", 5, Status.DONE)
+    }
+
+
+def run_with(source: str, last: str, folder: Path) -> Any:
+    """Run a notebook with one more cell; returns what that cell printed."""
+    notebook = nbformat.read(ROOT / source, as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell(last, id="last"))
+    NotebookClient(
+        notebook, timeout=60, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+    ).execute()
+    return notebook
+
+
+def test_the_dashboard_s_tasks_live_on_after_its_cells(lab_file: Path, tmp_path: Path) -> None:
+    with Lab.open(lab_file) as lab:
+        lab.submit("a fox", hold=True)
+    notebook = run_with("dashboards/index.ipynb", TASKS_ALIVE, tmp_path)
+    (printed,) = outputs(notebook, "last")
+    tasks, said = printed.text.splitlines()
+    assert tasks == (
+        '{"NewestImages follows the lab": false, "QueuePanel follows the lab": false, "Heartbeat": false}'
+    )
+    beats, _, rows = said.partition(" ")
+    assert int(beats) >= 1
+    assert rows == "['created']"
+
+
+def test_a_job_in_a_notebook_shows_live_and_a_finished_one_its_picture(
+    lab_file: Path, tmp_path: Path
+) -> None:
+    source = """
+from orchestrator import Lab
+lab = Lab.open()
+waiting = await lab.generate("a fox", hold=True)
+display(waiting)
+async with lab.worker():
+    done = await (await lab.generate("an owl", width=64, height=64, steps=1)).wait()
+display(done)
+"""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source, id="only")])
+    NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    shown = [set(output.data) for output in outputs(notebook, "only")]
+    assert "application/vnd.jupyter.widget-view+json" in shown[0]
+    assert "image/png" in shown[1]

@@ -1,0 +1,285 @@
+"""The queue panel on a real store: it shows what is there, and its buttons do what they say."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from page import answers, connect, press, until
+from PIL import Image
+
+from orchestrator.jobs import Failure, Job, Progress, Status
+from orchestrator.lab import Lab
+from orchestrator.store import Store
+from orchestrator.testing import make_job, make_lab
+from orchestrator.widgets import QueuePanel
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    connect(monkeypatch)
+    with make_lab(tmp_path) as lab:
+        yield lab
+
+
+def watch(lab: Lab, story: Callable[[QueuePanel], Awaitable[None]]) -> None:
+    """Tell a story to a panel, and close it."""
+
+    async def told() -> None:
+        panel = QueuePanel(lab)
+        await story(panel)
+        panel.close()
+
+    asyncio.run(told())
+
+
+def put(lab: Lab, change: Callable[[Job], Job] = lambda job: job, **fields: Any) -> Job:
+    """A job on the disk, changed as it would be by a worker."""
+    return lab.store.create(change(make_job(**fields)))
+
+
+def failed(job: Job, *, ambiguous: bool = False) -> Job:
+    failure = Failure(kind="ambiguous", message="No answer came", remedy="Look at the account.")
+    begun = job.claim(worker="w", host="h", slot=None, now=job.created_at)
+    begun = begun.begin_attempt(service="bfl", host="api", now=job.created_at)
+    return begun.fail(failure, now=job.created_at, ambiguous=ambiguous)
+
+
+def picture(lab: Lab, name: str = "a.png", *, side: int = 600) -> Path:
+    path = lab.paths.drop_out / name
+    Image.new("RGB", (side, side), "teal").save(path)
+    return path
+
+
+def done(path: Path) -> Callable[[Job], Job]:
+    def change(job: Job) -> Job:
+        claimed = job.claim(worker="w", host="h", slot=None, now=job.created_at)
+        return claimed.finish([str(path)], now=job.created_at)
+
+    return change
+
+
+def test_jobs_are_shown_newest_first_and_a_new_one_appears_by_itself(lab: Lab) -> None:
+    async def story(panel: QueuePanel) -> None:
+        first = put(lab)
+        await until(lambda: panel.rows)
+        other = Store(lab.paths.jobs)  # another process
+        second = other.create(make_job("an owl"))
+        await until(lambda: len(panel.rows) == 2)
+        other.close()
+        assert [row["id"] for row in panel.rows] == [second.id, first.id]
+
+    watch(lab, story)
+
+
+@pytest.mark.parametrize(
+    ("action", "job", "becomes"),
+    [
+        ("run", {"status": Status.CREATED, "hold": True}, Status.QUEUED),
+        ("cancel", {"status": Status.CREATED, "hold": True}, Status.CANCELLED),
+        ("cancel", {"status": Status.QUEUED}, Status.CANCELLED),
+        ("retry", {"status": Status.CANCELLED}, Status.QUEUED),
+    ],
+)
+def test_a_button_changes_the_job_on_the_disk_and_its_row(
+    lab: Lab, action: str, job: dict[str, Any], becomes: Status
+) -> None:
+    async def story(panel: QueuePanel) -> None:
+        stored = put(lab, **job)
+        press(panel, action, id=stored.id)
+        await until(lambda: panel.rows and panel.rows[0]["status"] == becomes)
+        assert lab.store.get(stored.id).status is becomes
+        assert not panel.notice
+
+    watch(lab, story)
+
+
+def test_cancel_asks_the_worker_that_has_the_job(lab: Lab) -> None:
+    async def story(panel: QueuePanel) -> None:
+        job = put(lab, lambda job: job.claim(worker="w", host="h", slot=None, now=job.created_at))
+        press(panel, "cancel", id=job.id)
+        await until(lambda: panel.rows and panel.rows[0]["label"] == "cancelling")
+        assert lab.store.get(job.id).cancel_requested
+
+    watch(lab, story)
+
+
+def test_retry_of_a_failed_job_queues_it_again(lab: Lab) -> None:
+    async def story(panel: QueuePanel) -> None:
+        job = put(lab, failed)
+        await until(lambda: panel.rows)
+        assert panel.rows[0]["failure"]["remedy"] == "Look at the account."
+        press(panel, "retry", id=job.id)
+        await until(lambda: panel.rows[0]["status"] == "queued")
+
+    watch(lab, story)
+
+
+def test_what_may_have_been_paid_is_retried_only_when_said_twice(lab: Lab) -> None:
+    async def story(panel: QueuePanel) -> None:
+        job = put(lab, lambda job: failed(job, ambiguous=True), backend="flux")
+        await until(lambda: panel.rows)
+        assert panel.rows[0]["ambiguous"]
+        for not_sure in ({}, {"sure": False}, {"sure": "yes"}):
+            before = panel.notice.get("number", 0)
+            press(panel, "retry", id=job.id, **not_sure)
+            await until(lambda: panel.notice.get("number", 0) > before)  # noqa: B023 - awaited here
+            assert lab.store.get(job.id).status is Status.FAILED
+        assert "paid" in panel.notice["text"]
+        press(panel, "retry", id=job.id, sure=True)
+        await until(lambda: lab.store.get(job.id).status is Status.QUEUED)
+
+    watch(lab, story)
+
+
+def test_a_click_that_comes_too_late_is_answered_with_the_reason(lab: Lab) -> None:
+    async def story(panel: QueuePanel) -> None:
+        job = put(lab, done(picture(lab)))
+        press(panel, "cancel", id=job.id)
+        await until(lambda: panel.notice)
+        assert "done" in panel.notice["text"]
+        assert lab.store.get(job.id).status is Status.DONE
+
+    watch(lab, story)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"action": "run", "id": "../../etc/passwd"},
+        {"action": "cancel", "id": ""},
+        {"action": "cancel", "id": None},
+        {"action": "retry", "id": ["x"]},
+    ],
+)
+def test_a_hostile_id_is_refused_and_changes_nothing(lab: Lab, message: dict[str, Any]) -> None:
+    async def story(panel: QueuePanel) -> None:
+        job = put(lab)
+        press(panel, **message)
+        await until(lambda: panel.notice)
+        assert lab.store.get(job.id) == job
+
+    watch(lab, story)
+
+
+def test_messages_that_make_no_sense_do_nothing(lab: Lab) -> None:
+    async def story(panel: QueuePanel) -> None:
+        following = panel.tasks
+        for message in ("run", None, [], {}, {"action": "close"}, {"action": ["run"]}):
+            panel._handle_custom_msg(message, [])
+        assert panel.tasks == following
+        assert not panel.notice
+
+    watch(lab, story)
+
+
+def test_pages_turn_and_stop_at_their_ends(lab: Lab) -> None:
+    async def story(panel: QueuePanel) -> None:
+        ids = [put(lab).id for _ in range(23)]
+        await until(lambda: panel.total == 23)
+        assert len(panel.rows) == 20
+        for _ in range(2):
+            press(panel, "older")
+            await until(lambda: len(panel.rows) == 3)
+        assert {row["id"] for row in panel.rows} <= set(ids)
+        for _ in range(2):
+            press(panel, "newer")
+            await until(lambda: len(panel.rows) == 20)
+        assert panel.offset == 0
+
+    watch(lab, story)
+
+
+def test_progress_and_preview_of_a_running_job_reach_the_page_without_its_row(lab: Lab) -> None:
+    async def story(panel: QueuePanel) -> None:
+        job = put(lab, lambda job: job.claim(worker="w", host="h", slot=None, now=job.created_at))
+        await until(lambda: panel.rows)
+        rows = panel.rows
+        said = Progress(fraction=0.5, step=6, steps=12, text="sampling", preview=b"\xff\xd8\xffx")
+        lab.store.progress.write(job.id, said, fence=1)
+        await until(lambda: panel.progress.get(job.id))
+        assert panel.progress[job.id]["step"] == 6
+        assert panel.previews == {job.id: b"\xff\xd8\xffx"}
+        assert panel.rows == rows
+
+    watch(lab, story)
+
+
+def test_that_no_worker_lives_is_said_with_its_remedy_until_one_does(lab: Lab) -> None:
+    async def story(panel: QueuePanel) -> None:
+        await until(lambda: panel.banner)
+        assert "orchestrator up" in panel.banner["remedy"]
+        presence = lab.store.presence()
+        await panel.redraw()
+        assert panel.banner == {}
+        presence.end()
+
+    watch(lab, story)
+
+
+def test_view_gets_the_file_s_own_bytes_and_the_row_a_small_picture(lab: Lab) -> None:
+    async def story(panel: QueuePanel) -> None:
+        path = picture(lab)
+        job = put(lab, done(path))
+        await until(lambda: panel.icons)
+        with Image.open(io.BytesIO(panel.icons[job.id])) as icon:
+            assert icon.size == (128, 128)
+        press(panel, "picture", id=job.id, index=0, key="k")
+        await until(lambda: answers(panel))
+        ((said, (data,)),) = answers(panel)
+        assert said == {"kind": "picture", "key": "k", "mime": "image/png"}
+        assert data == path.read_bytes()
+
+    watch(lab, story)
+
+
+@pytest.mark.parametrize("kind", ["outside", "linked", "gone", "no picture"])
+def test_no_file_is_shown_but_pictures_of_the_lab_s_folder(lab: Lab, kind: str) -> None:
+    secret = lab.paths.project_root / "secret.png"
+    Image.new("RGB", (8, 8)).save(secret)
+    inside = lab.paths.drop_out / "x.png"
+    if kind == "linked":
+        inside.symlink_to(secret)
+    if kind == "no picture":
+        inside.write_bytes(b"BFL_API_KEY=secret")
+
+    async def story(panel: QueuePanel) -> None:
+        job = put(lab, done(secret if kind == "outside" else inside))
+        press(panel, "picture", id=job.id, index=0, key="k")
+        await until(lambda: answers(panel))
+        ((said, buffers),) = answers(panel)
+        assert "not in its folder" in said["error"]
+        assert buffers == []
+        await panel.redraw()
+        assert panel.icons == {}
+
+    watch(lab, story)
+
+
+def test_closing_ends_every_task(lab: Lab) -> None:
+    async def story() -> None:
+        before = asyncio.all_tasks()
+        panel = QueuePanel(lab)
+        await until(lambda: panel.banner)
+        assert [task.get_name() for task in panel.tasks] == ["QueuePanel follows the lab"]
+        panel.close()
+        await until(lambda: asyncio.all_tasks() == before)
+
+    asyncio.run(story())
+
+
+def test_a_lab_that_cannot_be_read_is_said_and_looked_at_again(lab: Lab) -> None:
+    async def story(panel: QueuePanel) -> None:
+        workers = lab.store.layout.workers
+        hidden = workers.rename(workers.with_name("elsewhere"))
+        await panel.redraw()
+        assert "FileNotFoundError" in panel.banner["text"]
+        hidden.rename(workers)
+        await panel.redraw()
+        assert "No worker" in panel.banner["text"]
+
+    watch(lab, story)
