@@ -132,6 +132,7 @@ class Claims(JobFiles):
                     # a job with an attempt keeps its place's note: whoever has it now may be at the service
                     slot.release() if kind[1] is None else slot.leave()
             if claim is not None:
+                self._tell({job_id})
                 return claim
         return None
 

@@ -87,7 +87,9 @@ class JobFiles:
         with self._locks.hold(job.id):
             if self.layout.job(job.id).exists() or self._archive.find(job.id):
                 raise JobExists(f"Job {job.id} exists already")
-            return self._put(job.having(revision=1))
+            created = self._put(job.having(revision=1))
+        self._tell({job.id})
+        return created
 
     def update(self, job_id: str, change: Callable[[Job], Job], *, fence: int | None = None) -> Job:
         """Change a job as it is on the disk: `change` gets it and returns what it should be.
@@ -108,10 +110,13 @@ class JobFiles:
             changed = change(job)
             if changed is job:
                 return job, False
-            return self._put(changed.having(revision=job.revision + 1)), True
+            written = self._put(changed.having(revision=job.revision + 1))
+        self._tell({job_id})
+        return written, True
 
     def _put(self, job: Job) -> Job:
-        """Write a job file; the caller holds its lock. Ended jobs may use the space kept for them."""
+        """Write a job file; the caller holds its lock, and tells of the change when it has let go of it: whoever is
+        told may want the lock. Ended jobs may use the space kept for them."""
         data = job.to_json()
         try:
             stat = self._write(job.id, data)
@@ -120,7 +125,6 @@ class JobFiles:
                 raise
             stat = self._write(job.id, data)
         self._index.put(job, data, stat)
-        self._tell({job.id})  # the watcher will find nothing new in a file this process wrote
         return job
 
     def _write(self, job_id: str, data: bytes) -> os.stat_result:
@@ -214,6 +218,7 @@ class JobFiles:
         self._tell(changed)
 
     def _tell(self, changed: set[str]) -> None:
+        """Call the listeners. A writer does it itself: the watcher finds nothing new in a file this process wrote."""
         for listener in list(self._listeners) if changed else ():
             try:
                 listener(changed)

@@ -78,6 +78,7 @@ class Watcher:
 
     def _follow_events(self) -> None:
         self._look()  # what changed before the watch was in place
+        self._looked = 0.0  # and once more when it is: the two are not one step
         for changes in watch(
             *self._folders,
             step=STEP_MS,

@@ -206,6 +206,7 @@ def test_a_change_reaches_another_process_in_milliseconds_and_waiting_costs_noth
     def read(pipe: Connection) -> None:
         with opened(tmp_path) as store:
             told, stop = watched(store)
+            pipe.send("watching")
             wait_for(told, "a")
             pipe.send("ready")
             revision = 1
@@ -222,6 +223,7 @@ def test_a_change_reaches_another_process_in_milliseconds_and_waiting_costs_noth
             stop()
 
     with opened(tmp_path) as store, Child(read) as reader:
+        assert reader.hear() == "watching"
         store.create(make_job("a"))
         assert reader.hear() == "ready"
         late_s = []

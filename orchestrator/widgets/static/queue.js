@@ -174,8 +174,8 @@ export default {
       say(place, total ? `${offset + 1}–${last} of ${total}` : "");
       show(pager, total > model.get("size"));
       const n = model.get("counts");
-      const waiting = (n.queued || 0) + (n.created || 0);
-      const words = [n.running && `${n.running} running`, waiting && `${waiting} waiting`, n.failed && `${n.failed} failed`, n.done && `${n.done} done`];
+      const drafts = n.created && `${n.created} ${n.created === 1 ? "draft" : "drafts"}`;
+      const words = [n.running && `${n.running} running`, n.queued && `${n.queued} waiting`, drafts, n.failed && `${n.failed} failed`, n.done && `${n.done} done`];
       say(counts, words.filter(Boolean).join(" · "));
     };
     const each = (what) => () => {
