@@ -36,7 +36,7 @@ class JobHandle:
     """A job of a lab: what it says now, and ways to wait for it or change it."""
 
     def __init__(self, lab: Lab, job: Job) -> None:
-        self._lab = lab
+        self.lab = lab
         self.job = job
 
     def __repr__(self) -> str:
@@ -60,12 +60,12 @@ class JobHandle:
 
     def refresh(self) -> Job:
         """Look at the job again."""
-        self.job = self._lab.store.get(self.job.id)
+        self.job = self.lab.store.get(self.job.id)
         return self.job
 
     def progress(self) -> Progress | None:
         """How far the job is, with its newest preview, while it runs."""
-        return self._lab.store.progress.read(self.job.id)
+        return self.lab.store.progress.read(self.job.id)
 
     async def wait(self, *, timeout_s: float | None = None) -> JobHandle:
         """Wait until the job has ended, however it ends; returns itself, which shows the pictures in a notebook.
@@ -73,7 +73,7 @@ class JobHandle:
         Raises TimeoutError.
         """
         async with asyncio.timeout(timeout_s):
-            with self._lab.changes(self.job.id) as changed:
+            with self.lab.changes(self.job.id) as changed:
                 while True:
                     changed.clear()  # before looking: a change while we look must be looked at too
                     if (await asyncio.to_thread(self.refresh)).is_terminal:
@@ -97,10 +97,10 @@ class JobHandle:
 
     async def cancel(self) -> JobHandle:
         """Cancel the job, also while it runs. Raises InvalidTransition when it has ended."""
-        self.job = await asyncio.to_thread(self._lab.cancel, self.id)
+        self.job = await asyncio.to_thread(self.lab.cancel, self.id)
         return self
 
     async def retry(self) -> JobHandle:
         """Run the job once more. Raises InvalidTransition when it waits, runs or is done."""
-        self.job = await asyncio.to_thread(self._lab.retry, self.id)
+        self.job = await asyncio.to_thread(self.lab.retry, self.id)
         return self

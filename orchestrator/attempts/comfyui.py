@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from orchestrator import backends
-from orchestrator.attempts.held import Held
+from orchestrator.attempts.held import Held, finish_even_if_cancelled
 from orchestrator.attempts.pictures import publish, recipe_of
 from orchestrator.connectors.comfyui import ComfyUI, RemoteFile, RemoteStatus, Workflow
 from orchestrator.errors import (
@@ -91,15 +91,17 @@ class ComfyUIService:
         params = _params(held.job)
         # that of an adopted prompt is the server's business: it wrote it into the picture
         workflow: Workflow | None = None
+        noting: asyncio.Task[None] | None = None
         if not held.adopted or not await self._is_there(held, client, remote_id):
             workflow = await self._workflow(held.job, params, client)
             await client.submit(workflow, prompt_id=remote_id)
-            await held.update(
-                lambda job: job.with_attempt(phase=Phase.SUBMITTED).logged(
-                    f"[worker] comfy promptId: {remote_id}"
-                )
-            )
-        files = await self._wait(held, client, remote_id)
+            # written while the server works: the id has been on the disk since the intent
+            noting = asyncio.create_task(self._note_submitted(held, remote_id))
+        try:
+            files = await self._wait(held, client, remote_id)
+        finally:
+            if noting is not None:
+                await finish_even_if_cancelled(noting)
         held.free_slot()  # the server is done: the next job may go there while this one is fetched
         return [
             await self._publish(
@@ -107,6 +109,13 @@ class ComfyUIService:
             )
             for index, file in enumerate(files)
         ]
+
+    async def _note_submitted(self, held: Held, remote_id: str) -> None:
+        await held.update(
+            lambda job: job.with_attempt(phase=Phase.SUBMITTED).logged(
+                f"[worker] comfy promptId: {remote_id}"
+            )
+        )
 
     async def _wait(self, held: Held, client: ComfyUI, remote_id: str) -> tuple[RemoteFile, ...]:
         try:

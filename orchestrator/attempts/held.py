@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from orchestrator.jobs import Job, Progress
 from orchestrator.store import Claim, Presence, Store
@@ -92,9 +92,9 @@ class Held:
             self.free_slot()
 
 
-async def finish_even_if_cancelled(act: Coroutine[Any, Any, T]) -> T:
+async def finish_even_if_cancelled(act: Awaitable[T]) -> T:
     """Await something that must not stop half-way; a cancellation is passed on when it is done."""
-    task: asyncio.Task[T] = asyncio.ensure_future(act)
+    task = asyncio.ensure_future(act)
     cancelled = False
     while not task.done():
         try:

@@ -29,7 +29,7 @@ class JobView(LiveView):
     def __init__(self, handle: JobHandle) -> None:
         self._handle = handle
         self._over = False
-        super().__init__(handle._lab, job_id=handle.id, row=row(handle.job))
+        super().__init__(handle.lab, job_id=handle.id, row=row(handle.job))
         self._actions["cancel"] = self._cancel
 
     @property

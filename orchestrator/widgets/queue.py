@@ -45,7 +45,7 @@ class QueuePanel(LiveView):
 
     async def refresh(self) -> None:
         """Show the page as the jobs are now."""
-        jobs, total = await asyncio.to_thread(self._page)
+        jobs, total, offset = await asyncio.to_thread(self._page, self.offset)
         running = [job.id for job in jobs if job.status is Status.RUNNING]
         said = await asyncio.to_thread(self._progress, running)
         banner = await asyncio.to_thread(worker_banner, self._lab)
@@ -53,6 +53,7 @@ class QueuePanel(LiveView):
         with self.hold_sync():
             self.rows = [row(job) for job in jobs]
             self.total = total
+            self.offset = offset
             self.counts = {status.value: n for status, n in counts.items() if n}
             self.progress = {job_id: live(progress) for job_id, progress in said.items()}
             self.previews = {
@@ -64,12 +65,12 @@ class QueuePanel(LiveView):
         # after the rows: twenty new icons take half a second
         self.icons = await asyncio.to_thread(self._icons, jobs)
 
-    def _page(self) -> tuple[list[Job], int]:
-        jobs, total = self._lab.page(limit=self.size, offset=self.offset)
-        if not jobs and self.offset:  # jobs have gone since: the last page there is
-            self.offset = max(0, (total - 1) // self.size * self.size)
-            jobs, total = self._lab.page(limit=self.size, offset=self.offset)
-        return jobs, total
+    def _page(self, offset: int) -> tuple[list[Job], int, int]:
+        jobs, total = self._lab.page(limit=self.size, offset=offset)
+        if not jobs and offset:  # jobs have gone since: the last page there is
+            offset = max(0, (total - 1) // self.size * self.size)
+            jobs, total = self._lab.page(limit=self.size, offset=offset)
+        return jobs, total, offset
 
     def _progress(self, job_ids: list[str]) -> dict[str, Progress | None]:
         return {job_id: self._lab.store.progress.read(job_id) for job_id in job_ids}
@@ -99,12 +100,15 @@ class QueuePanel(LiveView):
         await asyncio.to_thread(self._lab.retry, handle.id)
 
     async def _older(self, _: Message) -> None:
-        if self.offset + self.size < self.total:
-            self.offset += self.size
-        await self.redraw()
+        await self._turn(self.size)
 
     async def _newer(self, _: Message) -> None:
-        self.offset = max(0, self.offset - self.size)
+        await self._turn(-self.size)
+
+    async def _turn(self, by: int) -> None:
+        async with self._drawing:  # a look that is under way would turn the page back
+            if 0 <= self.offset + by < self.total:
+                self.offset += by
         await self.redraw()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -190,6 +191,23 @@ def test_pages_turn_and_stop_at_their_ends(lab: Lab) -> None:
             press(panel, "newer")
             await until(lambda: len(panel.rows) == 20)
         assert panel.offset == 0
+
+    watch(lab, story)
+
+
+def test_a_page_that_is_gone_gives_way_to_the_last_one_and_no_thread_touches_a_trait(
+    lab: Lab,
+) -> None:
+    async def story(panel: QueuePanel) -> None:
+        put(lab)
+        await until(lambda: panel.rows)
+        threads = []
+        panel.observe(lambda _: threads.append(threading.current_thread()))
+        panel.offset = 40
+        await panel.redraw()
+        assert panel.offset == 0
+        assert len(panel.rows) == 1
+        assert set(threads) == {threading.main_thread()}
 
     watch(lab, story)
 
