@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Container, Iterator
+from collections.abc import AsyncIterator, Callable, Container, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from orchestrator.attempts import BFLService, ComfyUIService
 from orchestrator.connectors.bfl import BFL, POST_READ_S
 from orchestrator.connectors.comfyui import ComfyUI
 from orchestrator.embedded import EngineProcess
-from orchestrator.errors import JobExists, OrchestratorError, ParamsInvalid
+from orchestrator.errors import JobExists, JobNotFound, OrchestratorError, ParamsInvalid
 from orchestrator.files import write_whole
 from orchestrator.handles import JobHandle, Picture
 from orchestrator.health import HealthReport
@@ -143,9 +143,15 @@ class Lab:
         """
         return self._change(job_id, lambda job: job.cancel(now=self.store.now()))
 
-    def _change(self, job_id: str, change: Any) -> Job:
+    def _change(self, job_id: str, change: Callable[[Job], Job]) -> Job:
         self.store.refresh()
-        return self.store.update(self.store.resolve(job_id), change)
+        found = self.store.resolve(job_id)
+        try:
+            return self.store.update(found, change)
+        except JobNotFound:
+            change(self.store.get(found))  # an archived job stays there if it cannot be changed
+            self.store.unarchive(found)
+            return self.store.update(found, change)
 
     # ---------------------------------------------------------------- looking
 

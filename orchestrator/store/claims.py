@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Container, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from orchestrator.errors import CorruptFile, JobNotFound, StoreBusy
+from orchestrator.errors import CorruptFile, InvalidTransition, JobNotFound, StoreBusy
 from orchestrator.files import DISK, Disk
 from orchestrator.jobs import MAX_CRASHES, Job, Phase, Status
 from orchestrator.store.index import Entry
@@ -235,10 +236,13 @@ class Claims(JobFiles):
 
     def with_late_receipts(self) -> list[Job]:
         """Carry on jobs whose paid request had seemed lost, and whose receipt has turned up; returns them."""
-        return [
-            self.update(job_id, lambda job: job.release(now=self.now()))
-            for job_id, entry in self._index.entries()
-            if entry.status is Status.FAILED
-            and (entry.attempt or {}).get("phase") == Phase.AMBIGUOUS
-            and self.receipts.read((entry.attempt or {}).get("receipt")) is not None
-        ]
+        carried_on = []
+        for job_id, entry in self._index.entries():
+            attempt = entry.attempt or {}
+            if entry.status is not Status.FAILED or attempt.get("phase") != Phase.AMBIGUOUS:
+                continue
+            if self.receipts.read(attempt.get("receipt")) is not None:
+                # somebody else may have been quicker
+                with suppress(InvalidTransition, JobNotFound, CorruptFile, StoreBusy):
+                    carried_on.append(self.update(job_id, lambda job: job.release(now=self.now())))
+        return carried_on

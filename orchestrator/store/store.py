@@ -153,6 +153,17 @@ class Store(Claims):
             self._disk.sync_folder(self._root)
         return moved
 
+    def unarchive(self, job_id: str) -> bool:
+        """Bring an archived job back, so that it can be changed; returns whether there was one."""
+        with self._locks.hold_archive(), self._locks.hold(job_id):
+            path = self._archive.find(job_id)
+            if path is None:
+                return False
+            self._disk.replace(path, self.layout.job(job_id))
+            self._disk.sync_folder(self._root)
+        self._index.read(job_id)
+        return True
+
     def _move_to(self, folder: Path, job: Job) -> bool:
         with self._locks.hold(job.id):
             try:

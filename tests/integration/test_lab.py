@@ -1,0 +1,103 @@
+"""The lab as a script holds it: submitting, tables, and jobs that have been archived meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+
+from orchestrator.errors import InvalidTransition, JobFailed, JobNotFound
+from orchestrator.files import Disk
+from orchestrator.jobs import Failure, Job, Status
+from orchestrator.lab import Lab
+from orchestrator.paths import Paths
+from orchestrator.testing import make_lab
+
+FAILURE = Failure(kind="invalid", message="no such thing", remedy="ask for another")
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    with make_lab(tmp_path, comfy_url="http://127.0.0.1:9") as lab:
+        yield lab
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    """A lab that is told of no service."""
+    monkeypatch.delenv("COMFY_URL", raising=False)
+    Paths.init(tmp_path)
+    with Lab.open(tmp_path) as lab:
+        yield lab
+
+
+def failed_and_archived(lab: Lab) -> Job:
+    job = lab.submit("a fox")
+    lab.store.update(job.id, lambda job: job.fail(FAILURE, now=lab.store.now()))
+    assert [moved.id for moved in lab.store.archive([job.id])] == [job.id]
+    return job
+
+
+def test_an_archived_job_can_be_retried_and_is_then_a_job_like_any_other(lab: Lab) -> None:
+    job = failed_and_archived(lab)
+    assert lab.retry(job.id[:20]).status is Status.QUEUED
+    assert [found.id for found in lab.page()[0]] == [job.id]
+    assert lab.page()[1] == 1
+    assert lab.store.layout.job(job.id).exists()
+    assert not list(lab.store.layout.old.rglob(f"{job.id}.json"))
+
+
+def test_an_archived_job_that_cannot_be_changed_stays_in_the_archive(lab: Lab) -> None:
+    job = failed_and_archived(lab)
+    with pytest.raises(InvalidTransition):
+        lab.cancel(job.id)
+    assert not lab.store.layout.job(job.id).exists()
+    with pytest.raises(JobNotFound):
+        lab.retry("0" * 36)
+
+
+def test_a_create_whose_answer_was_lost_is_stored_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = Disk.sync_folder, []
+
+    def fails_once(disk: Disk, path: Path | str) -> None:
+        calls.append(path)
+        if len(calls) == 1:
+            raise OSError("the share went away for a moment")
+        real(disk, path)
+
+    with make_lab(tmp_path, comfy_url="http://127.0.0.1:9") as lab:
+        monkeypatch.setattr(Disk, "sync_folder", fails_once)
+        job = lab.submit("a fox")
+        assert lab.page()[1] == 1
+        assert lab.store.get(job.id).prompt == "a fox"
+
+
+def test_the_tables_name_jobs_their_pictures_and_their_failures(bare: Lab) -> None:
+    async def work() -> None:
+        async with bare.worker():  # no ComfyUI is named: the embedded engine is started
+            made = await bare.image("a fox", steps=1, width=64, height=64, seed=7)
+            with pytest.raises(JobFailed, match="eulr") as failed:
+                await bare.image("an owl", sampler="eulr")
+        assert failed.value.remedy
+        jobs, images = bare.jobs(), bare.images()
+        assert list(jobs["status"]) == ["failed", "done"]
+        assert "eulr" in jobs["failure"][0]
+        assert list(images["file"]) == [str(made.path)]
+        assert (images["width"][0], images["height"][0], images["seed"][0]) == (64, 64, 7)
+        assert images["job"][0] == jobs["id"][1]
+
+    asyncio.run(work())
+
+
+def test_the_address_of_an_engine_that_is_gone_is_not_believed(bare: Lab) -> None:
+    said = bare.paths.data / "engine.json"
+    said.write_bytes(orjson.dumps({"url": "http://127.0.0.1:9", "pid": 2**22 + 1}))
+    assert bare.comfy_hosts() == ["http://127.0.0.1:8188"]  # no process has so high an id
+    said.write_bytes(orjson.dumps({"url": "http://127.0.0.1:9", "pid": os.getpid()}))
+    assert bare.comfy_hosts() == ["http://127.0.0.1:9"]
