@@ -1,8 +1,7 @@
-"""ComfyUI workflows: built from typed nodes, named checkpoints and samplers, and checked against a server."""
+"""ComfyUI workflows, built from typed nodes, and the names of checkpoints and samplers."""
 
 from __future__ import annotations
 
-from orchestrator.workflows.check import Fault, Problem, check_against
 from orchestrator.workflows.checkpoints import choose_checkpoint, family_of
 from orchestrator.workflows.graph import Graph
 from orchestrator.workflows.names import near_matches
@@ -14,10 +13,7 @@ from orchestrator.workflows.samplers import (
 from orchestrator.workflows.text_to_image import text_to_image
 
 __all__ = [
-    "Fault",
     "Graph",
-    "Problem",
-    "check_against",
     "choose_checkpoint",
     "family_of",
     "near_matches",

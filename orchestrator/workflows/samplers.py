@@ -34,7 +34,7 @@ ALIASES = {
 def normalise_sampler(name: str) -> str:
     """ComfyUI's name of a sampler: "Euler a" is euler_ancestral, "DPM++ 2M Karras" is dpmpp_2m.
 
-    A name that is not known is only tidied; whether the server has it, `check_against` says.
+    A name that is not known is only tidied; whether there is such a one, the server says.
     """
     spelt = _spelt(name)
     plain = spelt.removesuffix(scheduler_in(name) or "").strip("_")

@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from object_info_check import Fault, check_against
 
 from orchestrator.backends import ImageParams, get, parse
 from orchestrator.errors import MissingCheckpoint
 from orchestrator.workflows import (
-    Fault,
     Graph,
-    check_against,
     choose_checkpoint,
     family_of,
     near_matches,
