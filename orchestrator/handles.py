@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import JobFailed
+from orchestrator.images import read_recipe
 from orchestrator.jobs import Job, Progress, Status
+from orchestrator.recipes import Recipe
 
 if TYPE_CHECKING:
     from orchestrator.lab import Lab
@@ -22,6 +24,11 @@ class Picture:
 
     path: Path
     job: Job
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """How it was made, as the file itself or the one beside it says. Raises OSError when it is gone."""
+        return read_recipe(self.path)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         kinds = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}
@@ -54,9 +61,11 @@ class JobHandle:
 
     @property
     def pictures(self) -> list[Picture]:
-        """What the job has made."""
-        files = self.job.result.files if self.job.result else []
-        return [Picture(Path(file), self.job) for file in files]
+        """What the job has made, as far as it is still in its folder."""
+        result = self.job.result
+        files = result.files or ([result.file] if result.file else []) if result else []
+        paths = (self.lab.picture_path(file) for file in files)
+        return [Picture(path, self.job) for path in paths if path]
 
     def refresh(self) -> Job:
         """Look at the job again."""
@@ -90,7 +99,9 @@ class JobHandle:
         if self.job.status is not Status.DONE or not self.pictures:
             failure = self.job.failure
             raise JobFailed(
-                failure.message if failure else f"Job {self.id} is {self.status}",
+                failure.message
+                if failure
+                else f"Job {self.id} is {self.status}: no picture is there",
                 remedy=failure.remedy if failure else None,
             )
         return self.pictures[0]

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Callable, Container, Iterator
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -18,13 +18,19 @@ from orchestrator.attempts import BFLService, ComfyUIService
 from orchestrator.connectors.bfl import BFL, POST_READ_S
 from orchestrator.connectors.comfyui import ComfyUI
 from orchestrator.embedded import EngineProcess
-from orchestrator.errors import JobExists, JobNotFound, OrchestratorError, ParamsInvalid
+from orchestrator.errors import (
+    JobExists,
+    JobNotFound,
+    OrchestratorError,
+    ParamsInvalid,
+    PathOutside,
+)
 from orchestrator.files import write_whole
 from orchestrator.handles import JobHandle, Picture
 from orchestrator.health import HealthReport
 from orchestrator.images import sidecar
 from orchestrator.jobs import Job, Status
-from orchestrator.paths import Paths
+from orchestrator.paths import Paths, inside
 from orchestrator.settings import DEFAULT_COMFY_URL, Settings
 from orchestrator.store import Store
 from orchestrator.worker import Worker
@@ -192,8 +198,18 @@ class Lab:
     def pictures(self, *, backend: str | None = None, limit: int = 50) -> list[Picture]:
         """The newest pictures that are still in their folder."""
         jobs, _ = self.page(status=Status.DONE, backend=backend, limit=limit)
-        made = [picture for job in jobs for picture in JobHandle(self, job).pictures]
-        return [picture for picture in made if picture.path.is_file()][:limit]
+        return [picture for job in jobs for picture in JobHandle(self, job).pictures][:limit]
+
+    def picture_path(self, file: str) -> Path | None:
+        """Where a picture that a job names lies, if it is there: in dropOut, whatever path the job says.
+
+        Job files may come from anywhere; those of the old system name drives this machine may not have.
+        """
+        try:
+            path = inside(self.paths.drop_out, PureWindowsPath(file).name)
+        except PathOutside:
+            return None
+        return path if path.is_file() else None
 
     async def health(self) -> HealthReport:
         """What runs, what does not, and what to do about it."""

@@ -49,12 +49,9 @@ THUMBNAILS = Thumbnails()  # one for all views of a kernel: they show the same p
 
 
 def picture_path(lab: Lab, job: Job, index: int) -> Path | None:
-    """Where a picture of a job lies, if it lies in the lab's folder: job files may come from anywhere."""
+    """Where a picture of a job lies, if it is there."""
     files = job.result.files if job.result else []
-    if not 0 <= index < len(files):
-        return None
-    path = Path(files[index]).resolve()
-    return path if path.is_relative_to(lab.paths.drop_out.resolve()) and path.is_file() else None
+    return lab.picture_path(files[index]) if 0 <= index < len(files) else None
 
 
 def whole_picture(lab: Lab, job: Job, index: int) -> tuple[bytes, str]:

@@ -85,6 +85,8 @@ def test_the_tables_name_jobs_their_pictures_and_their_failures(bare: Lab) -> No
             with pytest.raises(JobFailed, match="eulr") as failed:
                 await bare.image("an owl", sampler="eulr")
         assert failed.value.remedy
+        assert made.recipe is not None
+        assert (made.recipe.prompt, made.recipe.seed) == ("a fox", 7)
         jobs, images = bare.jobs(), bare.images()
         assert list(jobs["status"]) == ["failed", "done"]
         assert "eulr" in jobs["failure"][0]
@@ -101,3 +103,13 @@ def test_the_address_of_an_engine_that_is_gone_is_not_believed(bare: Lab) -> Non
     assert bare.comfy_hosts() == ["http://127.0.0.1:8188"]  # no process has so high an id
     said.write_bytes(orjson.dumps({"url": "http://127.0.0.1:9", "pid": os.getpid()}))
     assert bare.comfy_hosts() == ["http://127.0.0.1:9"]
+
+
+def test_a_job_file_cannot_name_a_picture_outside_its_folder(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "secret.png").write_bytes(b"key")
+    (lab.paths.drop_out / "link.png").symlink_to(tmp_path / "secret.png")
+    (lab.paths.drop_out / "own.png").write_bytes(b"picture")
+    for file in ("../../secret.png", str(tmp_path / "secret.png"), "link.png", "..", "", "a\0b"):
+        assert lab.picture_path(file) is None
+    # the old system wrote such paths; its pictures were moved along
+    assert lab.picture_path("F:\\Drop\\out\\own.png") == lab.paths.drop_out / "own.png"

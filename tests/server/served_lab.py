@@ -22,10 +22,23 @@ TOKEN = "token-of-the-tests"
 START_S = 60.0
 
 
-class ServedLab:
-    """`orchestrator up` on a free port, in `folder`. Stop it at the end."""
+QUICK_REAPER = """
+import sys
+from orchestrator.lab import Lab
+from orchestrator.server.launch import up
+sys.exit(up(Lab.open(), port=int(sys.argv[1]), browser=False, orphan_grace_s=float(sys.argv[2])))
+"""
 
-    def __init__(self, folder: Path, **variables: str) -> None:
+
+class ServedLab:
+    """`orchestrator up` on a free port, in `folder`. Stop it at the end.
+
+    With `orphan_grace_s` the kernel of a page that was left ends that soon, instead of after the usual time.
+    """
+
+    def __init__(
+        self, folder: Path, *, orphan_grace_s: float | None = None, **variables: str
+    ) -> None:
         (folder / "paths.json").write_text("{}")
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -35,15 +48,7 @@ class ServedLab:
         self.said = folder / "said.txt"
         with self.said.open("wb") as said:
             self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "orchestrator",
-                    "up",
-                    "--no-browser",
-                    "--port",
-                    str(self.port),
-                ],
+                self._command(orphan_grace_s),
                 cwd=folder,
                 env=environment | {"ORCHESTRATOR_TOKEN": TOKEN} | variables,
                 stderr=said,
@@ -59,6 +64,13 @@ class ServedLab:
         except BaseException:
             self.stop()
             raise
+
+    def _command(self, orphan_grace_s: float | None) -> list[str]:
+        if orphan_grace_s is None:
+            command = ["-m", "orchestrator", "up", "--no-browser", "--port", str(self.port)]
+        else:
+            command = ["-c", QUICK_REAPER, str(self.port), str(orphan_grace_s)]
+        return [sys.executable, *command]
 
     def _answers(self) -> bool:
         assert self.process.poll() is None, self.said.read_text()
@@ -82,6 +94,11 @@ class ServedLab:
         """A job when it has ended."""
         until(lambda: self.lab.store.get(job.id).is_terminal, timeout_s)
         return self.lab.store.get(job.id)
+
+    def page_kernels(self) -> set[str]:
+        """The ids of the kernels that are no notebook's, no console's and not the worker's."""
+        held = {session["kernel"]["id"] for session in self.api("GET", "/api/sessions")}
+        return {kernel["id"] for kernel in self.api("GET", "/api/kernels")} - held
 
     def family(self) -> list[psutil.Process]:
         """The processes that the server has started, and theirs."""

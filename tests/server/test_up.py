@@ -121,7 +121,7 @@ def test_a_hanging_worker_kernel_is_replaced(served: ServedLab) -> None:
     assert not psutil.pid_exists(before)
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGKILL"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"])
 def test_no_process_stays_behind(name: str, tmp_path: Path) -> None:
     served = ServedLab(tmp_path)
     try:
