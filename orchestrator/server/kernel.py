@@ -6,10 +6,13 @@ The supervisor runs `start()` in the kernel, as often as it likes.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
 import os
+from contextlib import suppress
 
 from orchestrator import logs
+from orchestrator.errors import OrchestratorError
 from orchestrator.lab import Lab
 
 WORKER = "worker"
@@ -29,6 +32,7 @@ def start() -> tuple[int, int]:
         lab = Lab.open()
         if not _starts:
             logs.set_up(lab.paths, lab.settings, name=WORKER)
+            atexit.register(_hand_back, lab)
         _task = asyncio.create_task(_work(lab), name=WORKER)
         _task.add_done_callback(_note_end)
         _starts += 1
@@ -45,6 +49,16 @@ async def stop() -> None:
 async def _work(lab: Lab) -> None:
     with lab:
         await lab.work(name=WORKER)
+
+
+def _hand_back(lab: Lab) -> None:
+    """A kernel that is shut down cancels no task: free its jobs here, so that this does not count as a crash."""
+    for worker in lab.store.observer.workers():
+        if worker.pid != os.getpid() or not worker.alive:
+            continue
+        for job_id in lab.store.leased_to(worker.id):
+            with suppress(OrchestratorError):  # whatever cannot be freed here is taken over later
+                lab.store.update(job_id, lambda job: job.hand_back())
 
 
 def _note_end(task: asyncio.Task[None]) -> None:

@@ -23,9 +23,8 @@ from orchestrator.connectors.comfyui import ComfyUI
 from orchestrator.embedded import EngineProcess
 from orchestrator.errors import OrchestratorError, SettingsInvalid
 from orchestrator.lab import Lab
-from orchestrator.settings import DEFAULT_COMFY_URL
+from orchestrator.server.signals import on_signals
 
-PROBE_S = 2.0
 ANYWHERE = {"0.0.0.0", "::"}
 
 
@@ -46,6 +45,7 @@ def up(
     here = {"admin_url": address.url, "orchestrator_token": SecretStr(token)}
     lab.settings = lab.settings.model_copy(update=here)
     logs.set_up(lab.paths, lab.settings, name="server")
+    on_signals(_interrupt)
     with Comfy(lab) as comfy:  # starts beside the imports
         try:
             return _serve(lab, address, comfy, token, browser=browser, grace_s=orphan_grace_s)
@@ -60,7 +60,6 @@ def _serve(
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     from orchestrator.server import reaper, server
 
-    server.on_signals(_interrupt)
     app = server.make(
         lab, host=address.host, port=address.port, base_url=address.base_url, token=token
     )
@@ -185,25 +184,13 @@ class Comfy:
     def _find(self) -> str:
         if urls := self._lab.settings.comfy_urls:
             return ", ".join(ComfyUI(url).host for url in urls)
-        if asyncio.run(_answers(DEFAULT_COMFY_URL)):
-            return DEFAULT_COMFY_URL
+        if asyncio.run(self._lab.has_comfyui()):
+            return ", ".join(self._lab.comfy_hosts())
         try:
             self._engine = self._lab.start_engine()
         except OrchestratorError as error:
             return f"none: {error.message}. {error.remedy}"
         return "embedded engine, no model (set COMFY_URL to use a ComfyUI)"
-
-
-async def _answers(url: str) -> bool:
-    client = ComfyUI(url)
-    try:
-        async with asyncio.timeout(PROBE_S):
-            await client.system_stats()
-    except (OrchestratorError, TimeoutError):
-        return False
-    finally:
-        await client.close()
-    return True
 
 
 def _banner(lab: Lab, url: str, comfy: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 from collections.abc import Awaitable, Callable
 from logging.handlers import MemoryHandler
 from pathlib import Path
@@ -17,17 +16,12 @@ from traitlets.config import Config
 from orchestrator.lab import Lab
 from orchestrator.server import pages
 from orchestrator.server.reaper import Reaper
+from orchestrator.server.signals import on_signals
 from orchestrator.server.supervisor import Supervisor
 
 ETC = Path(__file__).resolve().parent / "etc"
 KERNEL_STOP_S = 1.5  # what a kernel may take to end by itself
 MAX_LOG_BYTES = 5_000_000
-SIGNALS = (
-    "SIGINT",
-    "SIGTERM",
-    "SIGHUP",
-    "SIGBREAK",
-)  # Ctrl-C, a service's stop, a closed terminal, Windows' Ctrl-Break
 
 
 class LabKernels(AsyncMappingKernelManager):
@@ -39,7 +33,7 @@ class LabKernels(AsyncMappingKernelManager):
     async def start_kernel(self, **kwargs: Any) -> str:  # type: ignore[override]
         """As the base class."""
         kwargs["env"] = {**(kwargs.get("env") or os.environ), **self.environment}
-        kwargs.setdefault("stderr", self.log_file)
+        kwargs.update(stdout=self.log_file, stderr=self.log_file)
         return await super().start_kernel(**kwargs)
 
 
@@ -94,15 +88,6 @@ class LabServer(ServerApp):
         await self.supervisor.stop()
         await self.reaper.stop()
         await super().cleanup_extensions()
-
-
-def on_signals(act: Callable[..., object]) -> None:
-    """Call `act` for every signal that asks this process to end. Under nohup a closed terminal does not."""
-    for name in SIGNALS:
-        number = getattr(signal, name, None)
-        ignored = name == "SIGHUP" and number and signal.getsignal(number) is signal.SIG_IGN
-        if number is not None and not ignored:
-            signal.signal(number, act)
 
 
 def make(lab: Lab, *, host: str, port: int, base_url: str, token: str) -> LabServer:

@@ -30,7 +30,7 @@ DEAD_LOOKS = 2  # in a row: a restart from JupyterLab is dead for a moment, too
 ANSWER_S = 15.0  # a kernel needs about a second to start, and more on a busy machine
 STOP_S = 3.0
 STEADY_S = 5.0  # whoever ran this long is not in a loop of failures
-LONGEST_PAUSE_S = 30.0
+LONGEST_PAUSE_S = 15.0
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ class Supervisor:
             self._dead += 1
             if self._dead < DEAD_LOOKS:
                 return
-            act = partial(self._restart, "The worker's kernel died")
+            act = partial(self._replace, "The worker's kernel died")
         else:
             self._dead = 0
             worker = await asyncio.to_thread(self._worker)
@@ -104,7 +104,7 @@ class Supervisor:
                 self._late += 1
                 if self._late < LATE_LOOKS:
                     return
-                act = partial(self._restart, "The worker hangs")
+                act = partial(self._replace, "The worker hangs")
         if time.monotonic() >= self._not_before:
             await act()
 
@@ -129,31 +129,27 @@ class Supervisor:
             logger.warning("Somebody shut the worker's kernel down; it is started again")
         self._kernel_id = self._started = None
         kernel_id = await ensure_async(self._kernels.start_kernel(kernel_name="python3", path=""))
-        self._take_restarts_over(kernel_id)
+        self._kernel_id = kernel_id
+        kernel = self._kernels.get_kernel(kernel_id)
+        kernel.stop_restarter()  # it would restart the kernel as well: two at once
+        kernel.autorestart = False
         await self._sessions.create_session(
             path=NAME, name=NAME, type="console", kernel_id=kernel_id
         )
-        self._kernel_id = kernel_id
         await self._boot()
 
-    def _take_restarts_over(self, kernel_id: str) -> None:
-        # Jupyter's own restarter would restart it, too: two at once
-        kernel = self._kernels.get_kernel(kernel_id)
-        kernel.stop_restarter()
-        kernel.autorestart = False
-
-    async def _restart(self, why: str) -> None:
-        logger.warning("%s; it is started again", why)
-        self._dead = self._late = 0
+    async def _replace(self, why: str) -> None:
+        """A new kernel for one that is of no use. Not a restart of the old: that takes the same ports again, which
+        others may have by now, and waits a minute for a kernel that could not start."""
+        logger.warning("%s; a new one is started", why)
         kernel_id, self._kernel_id, self._started = self._kernel_id, None, None
-        try:
-            await ensure_async(self._kernels.restart_kernel(kernel_id, now=True))
-        except BaseException:
-            with contextlib.suppress(Exception):
+        self._dead = self._late = 0
+        with contextlib.suppress(
+            Exception
+        ):  # whatever is wrong with it, it must not keep us from a new one
+            async with asyncio.timeout(STOP_S):
                 await ensure_async(self._kernels.shutdown_kernel(kernel_id, now=True))
-            raise
-        self._kernel_id = kernel_id
-        await self._boot()
+        await self._launch()
 
     async def _boot(self) -> None:
         """Have the kernel run the job loop. Nothing happens to one that runs."""
@@ -161,7 +157,7 @@ class Supervisor:
         try:
             content = await self._execute(START, STARTED, answer_s=ANSWER_S)
         except TimeoutError:
-            await self._restart("The worker's kernel does not answer")
+            await self._replace("The worker's kernel does not answer")
             return
         said = content.get("user_expressions", {}).get("started", content)
         if said["status"] != "ok":

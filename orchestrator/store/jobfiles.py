@@ -206,7 +206,7 @@ class JobFiles:
         for path in paths:
             name = os.path.basename(path)
             if name.endswith(".json"):
-                changed.update(self._index.read(name[:-5]))
+                changed.update(self._index.read(name[:-5], hint=True))
             elif job_id := self.progress.changed_job(path):
                 changed.add(job_id)
         self._tell(changed)

@@ -19,9 +19,8 @@ from watchfiles import watch
 
 logger = logging.getLogger(__name__)
 
-STEP_MS = (
-    3  # how often watchfiles looks for more: shorter costs an idle reader more than 1 % of a core
-)
+# how often watchfiles looks for more: a change is told after two of them, and an idle reader takes 1 % of a core
+STEP_MS = 3
 DEBOUNCE_MS = 20  # at most this long until a steady stream of changes is told
 RECONCILE_S = 2.0
 POLL_S = 0.1
