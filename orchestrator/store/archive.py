@@ -55,6 +55,7 @@ class Archive:
         self, folder: Path, index: Path, *, on_corrupt: Callable[[Path, CorruptFile], object]
     ) -> None:
         self._folder = folder
+        self._root = str(folder)
         self._file = index
         self._on_corrupt = on_corrupt
         self._lock = threading.RLock()
@@ -71,9 +72,8 @@ class Archive:
     def find(self, job_id: str) -> Path | None:
         """Where an archived job lies. Asks the folders: the index may be behind."""
         for month in self._months():
-            path = self.path(job_id, month)
-            if path.is_file():
-                return path
+            if os.path.isfile(f"{self._root}/{month}/{job_id}.json"):
+                return self.path(job_id, month)
         return None
 
     def path(self, job_id: str, month: str) -> Path:
@@ -83,7 +83,7 @@ class Archive:
     def _months(self) -> list[str]:
         """The folders with jobs, newest first. The old system put its jobs into `_old` itself: month ''."""
         try:
-            changed = self._folder.stat().st_mtime_ns
+            changed = os.stat(self._root).st_mtime_ns
             if changed != self._listed[0]:
                 with os.scandir(self._folder) as items:
                     found = [i.name for i in items if i.is_dir(follow_symlinks=False)]

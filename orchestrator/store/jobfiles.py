@@ -56,6 +56,7 @@ class JobFiles:
         self.now = now
         self._disk = disk
         self._root = str(self.layout.root)
+        self._temp = str(self.layout.temp)
         self._locks = ShardLocks(self.layout.locks)
         self._locks.create()
         self.receipts = Receipts(self.layout.receipts, disk=disk)
@@ -85,7 +86,7 @@ class JobFiles:
         """
         checked(job.id)
         with self._locks.hold(job.id):
-            if self.layout.job(job.id).exists() or self._archive.find(job.id):
+            if os.path.lexists(f"{self._root}/{job.id}.json") or self._archive.find(job.id):
                 raise JobExists(f"Job {job.id} exists already")
             created = self._put(job.having(revision=1))
         self._tell({job.id})
@@ -129,7 +130,7 @@ class JobFiles:
 
     def _write(self, job_id: str, data: bytes) -> os.stat_result:
         path = f"{self._root}/{job_id}.json"
-        draft = str(self.layout.temp / temp_name(job_id))
+        draft = f"{self._temp}/{temp_name(job_id)}"
         try:
             self._disk.write(draft, data)
             self._disk.replace(draft, path)

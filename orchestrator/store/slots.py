@@ -13,6 +13,8 @@ from orchestrator.errors import DiskFull
 from orchestrator.files import is_full
 from orchestrator.store.locks import KernelLock
 
+NOTE_BYTES = 129  # the longest id and a line's end
+
 
 @dataclass(frozen=True)
 class Lane:
@@ -31,7 +33,7 @@ class Lane:
 class Slot:
     """One place in a lane, held until released, or until the process dies."""
 
-    def __init__(self, name: str, lock: KernelLock, path: Path, lane: Lane) -> None:
+    def __init__(self, name: str, lock: KernelLock, path: str, lane: Lane) -> None:
         self.name = name
         self.lane = lane
         self._lock = lock
@@ -87,8 +89,8 @@ class Slots:
         return slot
 
     def _try(self, name: str, lane: Lane) -> Slot | None:
-        path = self._folder / name
-        lock = KernelLock(path.with_name(name + ".lock"))
+        path = f"{self._folder}/{name}"
+        lock = KernelLock(f"{path}.lock")
         if lock.try_acquire():
             return Slot(name, lock, path, lane)
         lock.release()
@@ -97,15 +99,19 @@ class Slots:
 
 def _holder(slot: Slot) -> str:
     try:
-        return slot._path.read_text("ascii", errors="replace").strip()
+        descriptor = os.open(slot._path, os.O_RDONLY)
     except FileNotFoundError:
         return ""
+    try:
+        return os.read(descriptor, NOTE_BYTES).decode("ascii", errors="replace").strip()
+    finally:
+        os.close(descriptor)
 
 
 def _note(slot: Slot, job_id: str) -> None:
-    # 128 bytes in place: a fixed length needs no truncation and, once there, no space on a full disk
+    # in place: a fixed length needs no truncation and, once there, no space on a full disk
     descriptor = os.open(slot._path, os.O_WRONLY | os.O_CREAT, 0o644)
     try:
-        os.write(descriptor, job_id.ljust(127).encode() + b"\n")
+        os.write(descriptor, job_id.ljust(NOTE_BYTES - 1).encode() + b"\n")
     finally:
         os.close(descriptor)
