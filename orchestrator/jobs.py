@@ -444,10 +444,15 @@ class Job(Value):
             return freed.fail(failure, now=now, keep_attempt=True)
         return freed._move(Status.QUEUED).logged("[worker] worker lost; waiting for another")
 
-    def cancel(self, *, now: datetime, by_owner: bool = False) -> Job:
+    def drop_attempt(self, *, now: datetime) -> Job:
+        """With its open attempt over, because nothing of it reached the service."""
+        return self._end_attempt(now)
+
+    def cancel(self, *, now: datetime, by_owner: bool = False, keep_attempt: bool = False) -> Job:
         """Cancelled, or marked so that the worker that has it (or will adopt it) cancels it at its service.
 
-        `by_owner`: said by the worker that holds the job and has dealt with the service.
+        `by_owner`: said by the worker that holds the job and has dealt with the service. `keep_attempt`: it has
+        been paid for, or may have been: a retry asks for that picture instead of buying another.
         Raises InvalidTransition when the job has ended.
         """
         if self.is_terminal:
@@ -455,18 +460,15 @@ class Job(Value):
         if not by_owner and (self.status is Status.RUNNING or self.open_attempt):
             return self.having(cancel_requested=True, not_before=None)
         cost = self.attempt.cost if self.attempt else None
-        return (
-            self._end_attempt(now)
-            ._move(
-                Status.CANCELLED,
-                lease=None,
-                finished_at=now,
-                cancel_requested=False,
-                not_before=None,
-                result=Result(cost=cost) if cost else None,
-            )
-            .logged("[lab] cancelled")
-        )
+        ended = self if keep_attempt else self._end_attempt(now)
+        return ended._move(
+            Status.CANCELLED,
+            lease=None,
+            finished_at=now,
+            cancel_requested=False,
+            not_before=None,
+            result=Result(cost=cost) if cost else None,
+        ).logged("[lab] cancelled")
 
     def release(self, *, now: datetime) -> Job:
         """Run a draft, or an ended job once more. A paid attempt of unknown outcome stays on record.

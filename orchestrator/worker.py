@@ -251,11 +251,13 @@ class Worker:
         await self._write(held, postponed)
 
     async def _cancel(self, held: Held, service: Service) -> None:
+        keep = False
         try:
-            await service.cancel(held.job)
+            keep = await service.cancel(held.job)
         except ServiceError as error:  # the user's word counts, whatever the service says
             logger.warning("Could not cancel job %s at its service: %s", held.job.id, error)
-        await self._write(held, lambda job: job.cancel(now=self._store.now(), by_owner=True))
+        now = self._store.now()
+        await self._write(held, lambda job: job.cancel(now=now, by_owner=True, keep_attempt=keep))
         logger.info("Job %s is cancelled", held.job.id)
 
     async def _write(self, held: Held, change: Callable[[Job], Job]) -> None:

@@ -85,8 +85,12 @@ class BFLService:
             receipt = await self._post(held, model, body)
         except AmbiguousSubmit:
             raise
-        except (OrchestratorError, OSError, asyncio.CancelledError):
+        except (OrchestratorError, OSError):
             await held.call(receipts.remove, name)  # nothing was bought
+            raise
+        except asyncio.CancelledError:
+            await held.call(receipts.remove, name)
+            await held.update(lambda job: job.drop_attempt(now=held.store.now()))
             raise
         try:
             await held.call(receipts.write, name, _said(receipt))
@@ -147,8 +151,12 @@ class BFLService:
         file = await publish(held, data, folder=self._images, recipe=recipe)
         return [str(file.path)], attempt.cost
 
-    async def cancel(self, job: Job) -> None:
-        """The API has no way to stop a task: what was bought stays on the bill."""
+    async def cancel(self, job: Job) -> bool:
+        """The API has no way to stop a task: what was bought stays on the bill, so it is kept for a retry.
+
+        So is an intent of a lost worker, which nobody can tell from a purchase until its receipt is looked for.
+        """
+        return job.open_attempt is not None
 
     def keeps(self, job: Job, error: Exception, *, last: bool) -> bool:
         """Once the id is known, only the service's own verdict ends the attempt: anything else would pay again."""

@@ -160,12 +160,13 @@ class ComfyUIService:
         recipe = recipe_of(held.job, seed=seed, workflow=workflow, index=index, now=now)
         return str((await publish(held, data, folder=self._images, recipe=recipe)).path)
 
-    async def cancel(self, job: Job) -> None:
+    async def cancel(self, job: Job) -> bool:
         """Take the prompt off its server, pending or running."""
         attempt = job.open_attempt
         client = self._clients.get(attempt.host) if attempt else None
         if attempt and client and attempt.remote_id:
             await client.cancel(attempt.remote_id)
+        return False
 
     def keeps(self, job: Job, error: Exception, *, last: bool) -> bool:
         """A prompt that the server has taken is asked for again, unless the server itself gave it up.

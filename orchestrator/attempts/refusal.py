@@ -30,8 +30,9 @@ class Refusal:
         backends.get(held.job.backend)
         raise UnknownBackend
 
-    async def cancel(self, job: Job) -> None:
+    async def cancel(self, job: Job) -> bool:
         """Nothing runs."""
+        return False
 
     def keeps(self, job: Job, error: Exception, *, last: bool) -> bool:
         """Nothing is there."""

@@ -34,8 +34,11 @@ class Service(Protocol):
         """
         ...
 
-    async def cancel(self, job: Job) -> None:
-        """Stop what the service does for a job, as far as it lets us."""
+    async def cancel(self, job: Job) -> bool:
+        """Stop what the service does for a job, as far as it lets us.
+
+        Returns whether the attempt is kept all the same, so that a retry asks for its picture.
+        """
         ...
 
     def keeps(self, job: Job, error: Exception, *, last: bool) -> bool:

@@ -102,6 +102,20 @@ async def test_a_cancelled_paid_job_shows_what_it_cost(tmp_path: Path) -> None:
 
 
 @in_loop
+async def test_a_retry_of_a_cancelled_paid_job_fetches_what_was_bought(tmp_path: Path) -> None:
+    async with workshop(tmp_path) as shop, shop.worker():
+        shop.bfl.picture_s = 3
+        handle = await shop.paid()
+        await until(lambda: shop.bfl.requests["poll"])
+        await handle.cancel()
+        assert (await shop.end(handle)).status is Status.CANCELLED
+        await handle.retry()
+        job = await shop.end(handle)
+    assert job.status is Status.DONE
+    assert len(job.attempts) == len(shop.bfl.charges) == 1
+
+
+@in_loop
 async def test_a_cancel_while_the_request_is_on_its_way_waits_for_the_bill(tmp_path: Path) -> None:
     async with workshop(tmp_path) as shop, shop.worker():
         shop.bfl.fail(Fault.HELD)
@@ -141,7 +155,10 @@ async def test_a_cancel_that_comes_before_the_money_is_spent_spends_none(tmp_pat
         job = await shop.end(handle)
         assert job.status is Status.CANCELLED
         assert not list(shop.lab.store.layout.receipts.iterdir())
-    assert shop.bfl.charges == []
+        assert shop.bfl.charges == []
+        await handle.retry()  # nothing was bought, so nothing is looked for
+        assert (await shop.end(handle)).status is Status.DONE
+    assert len(shop.bfl.charges) == 1
 
 
 @in_loop
