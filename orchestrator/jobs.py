@@ -28,6 +28,7 @@ MAX_DEPTH = (
 )
 MAX_LOGS = 30  # newest lines kept in the job file, which should stay under 4 kB
 MAX_LOG_LINE = 300  # characters
+MAX_PRIORITY = 1000
 MAX_CRASHES = 5  # workers that may die on one job before it is given up
 NAMESPACE = uuid.UUID("5b0f7d5c-6c3e-5e0b-9d52-3d1f0c8f0a11")  # of the prompt ids derived from jobs
 
@@ -261,8 +262,11 @@ class Job(Value):
 
     def to_json(self) -> bytes:
         """The content of the job's file."""
-        document = self.model_dump(mode="json", by_alias=True)
-        return orjson.dumps(document, option=orjson.OPT_INDENT_2)
+        return to_json(self.to_document())
+
+    def to_document(self) -> dict[str, Any]:
+        """The job as its file says it."""
+        return self.model_dump(mode="json", by_alias=True)
 
     @property
     def is_terminal(self) -> bool:
@@ -292,6 +296,13 @@ class Job(Value):
     def is_ambiguous(self) -> bool:
         """Whether the newest attempt may have been paid for without leaving an id."""
         return self.attempt is not None and self.attempt.phase is Phase.AMBIGUOUS
+
+    @property
+    def may_hold_a_purchase(self) -> bool:
+        """Whether a retry may still fetch, or learn of, something that was paid for."""
+        return self.status is not Status.DONE and (
+            self.is_ambiguous or self.open_attempt is not None
+        )
 
     @property
     def order(self) -> tuple[int, str, str]:
@@ -490,11 +501,32 @@ class Job(Value):
             crashes=0,
         ).logged("[lab] released")
 
+    def prioritised(self, priority: int) -> Job:
+        """With another place in the queue: a higher priority is taken first. Raises InvalidTransition when ended."""
+        if self.is_terminal:
+            raise InvalidTransition(f"Job {self.id} is {self.status}: it is not in the queue")
+        kept = max(-MAX_PRIORITY, min(MAX_PRIORITY, priority))
+        return self if kept == self.priority else self.having(priority=kept)
+
+    def ended(self) -> Job:
+        """Itself, if it has come to an end. Raises InvalidTransition otherwise."""
+        if not self.is_terminal:
+            raise InvalidTransition(
+                f"Job {self.id} is {self.status}: only an ended job can be removed",
+                remedy="Cancel it first.",
+            )
+        return self
+
     def owned(self, fence: int) -> Job:
         """Itself, if whoever claimed it with `fence` still holds it. Raises Fenced otherwise."""
         if self.status is not Status.RUNNING or self.fence != fence:
             raise Fenced(f"Job {self.id} is {self.status} with fence {self.fence}, not {fence}")
         return self
+
+
+def to_json(document: Mapping[str, Any]) -> bytes:
+    """The content of a job file."""
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2)
 
 
 def new_id(now: datetime) -> str:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Container, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
@@ -32,13 +35,26 @@ from orchestrator.images import sidecar
 from orchestrator.jobs import Job, Status
 from orchestrator.paths import Paths, inside
 from orchestrator.settings import DEFAULT_COMFY_URL, Settings
-from orchestrator.store import Store
+from orchestrator.store import Pause, Store
 from orchestrator.worker import Worker
+from orchestrator.workflows.samplers import USUAL_SAMPLERS, USUAL_SCHEDULERS
 
 if TYPE_CHECKING:
     import pandas
 
+    from orchestrator.gallery import Gallery
+
 PROBE_S = 2.0
+OFFERS_AGE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Offers:
+    """What a ComfyUI server has to choose from. Without one: what every ComfyUI of the last years has."""
+
+    samplers: tuple[str, ...] = USUAL_SAMPLERS
+    schedulers: tuple[str, ...] = USUAL_SCHEDULERS
+    checkpoints: tuple[str, ...] = ()
 
 
 class Lab:
@@ -53,6 +69,7 @@ class Lab:
         paths.create()
         self.store = Store(paths.jobs)
         self._rng = random.SystemRandom()
+        self._offers: tuple[float, Offers] | None = None
 
     @classmethod
     def open(cls, paths: Path | str | None = None) -> Lab:
@@ -70,6 +87,8 @@ class Lab:
     def close(self) -> None:
         """Close files."""
         self.store.close()
+        if "gallery" in vars(self):
+            self.gallery.close()
 
     def __enter__(self) -> Lab:
         return self
@@ -149,6 +168,40 @@ class Lab:
         """
         return self._change(job_id, lambda job: job.cancel(now=self.store.now()))
 
+    def duplicate(self, job_id: str) -> Job:
+        """A draft that asks for the same as a job did, seed included. Raises JobNotFound, UnknownBackend, …"""
+        job = self.job(job_id).job
+        return self.submit(
+            job.prompt, backend=job.backend, params=job.params, hold=True, priority=job.priority
+        )
+
+    def prioritise(self, job_id: str, priority: int) -> Job:
+        """Move a waiting job: higher priorities are taken first. Raises JobNotFound, InvalidTransition."""
+        return self._change(job_id, lambda job: job.prioritised(priority))
+
+    def delete(self, job_id: str) -> Job:
+        """Remove an ended job from the list; its pictures stay. Raises JobNotFound, InvalidTransition."""
+        self.store.refresh()
+        return self.store.delete(self.store.resolve(job_id))
+
+    def clear_ended(self) -> int:
+        """Remove the ended jobs from the list and say how many. Pictures stay; so do jobs that may have been paid
+        for without a picture."""
+        self.store.refresh()
+        return self.store.clear_ended()
+
+    def pause(self, reason: str = "") -> Pause:
+        """Have no worker of the lab take a job from now on; what runs goes on."""
+        return self.store.pause(reason)
+
+    def resume(self) -> None:
+        """Have the workers take jobs again."""
+        self.store.resume()
+
+    def pause_note(self) -> Pause | None:
+        """Since when and why the queue is paused; None when it is not."""
+        return self.store.pause_note()
+
     def _change(self, job_id: str, change: Callable[[Job], Job]) -> Job:
         self.store.refresh()
         found = self.store.resolve(job_id)
@@ -171,12 +224,15 @@ class Lab:
         *,
         status: Status | None = None,
         backend: str | None = None,
+        text: str | None = None,
         limit: int = 50,
         offset: int = 0,
     ) -> tuple[list[Job], int]:
-        """Jobs, newest first, and how many there are in all."""
+        """Jobs, newest first, and how many there are in all. `text`: words of the prompt, or how an id begins."""
         self.store.refresh()
-        return self.store.page(status=status, backend=backend, limit=limit, offset=offset)
+        return self.store.page(
+            status=status, backend=backend, text=text, limit=limit, offset=offset
+        )
 
     def jobs(
         self, *, status: str | None = None, backend: str | None = None, limit: int = 1000
@@ -210,6 +266,40 @@ class Lab:
         except PathOutside:
             return None
         return path if path.is_file() else None
+
+    @cached_property
+    def gallery(self) -> Gallery:
+        """The pictures in dropOut, and what is known of them."""
+        from orchestrator.gallery import Gallery
+
+        return Gallery(self.paths)
+
+    async def offers(self) -> Offers:
+        """What the first ComfyUI that answers has to choose from; the usual names when none does.
+
+        Remembered for a minute.
+        """
+        now = time.monotonic()
+        if self._offers is None or now - self._offers[0] > OFFERS_AGE_S:
+            self._offers = (now, await self._ask_offers())
+        return self._offers[1]
+
+    async def _ask_offers(self) -> Offers:
+        for host in self.comfy_hosts():
+            client = ComfyUI(host)
+            try:
+                async with asyncio.timeout(PROBE_S):
+                    info = await client.object_info()
+            except (OrchestratorError, TimeoutError):
+                continue
+            finally:
+                await client.close()
+            return Offers(
+                samplers=tuple(info.options("KSampler", "sampler_name")),
+                schedulers=tuple(info.options("KSampler", "scheduler")),
+                checkpoints=tuple(info.options("CheckpointLoaderSimple", "ckpt_name")),
+            )
+        return Offers()
 
     async def health(self) -> HealthReport:
         """What runs, what does not, and what to do about it."""

@@ -36,7 +36,11 @@ class Page:
     notebook: str
 
 
-PAGES = (Page("dashboard", "Dashboard", "index.ipynb"),)
+PAGES = (
+    Page("dashboard", "Dashboard", "index.ipynb"),
+    Page("canvas", "Canvas", "canvas.ipynb"),
+    Page("diagnostics", "Diagnostics", "diagnostics.ipynb"),
+)
 HOME = PAGES[0]
 
 

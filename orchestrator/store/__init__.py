@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from orchestrator.store.claims import Claim, LanesFor
-from orchestrator.store.jobfiles import Subscription, utc_now
+from orchestrator.store.jobfiles import QUEUE, Subscription, utc_now
+from orchestrator.store.pause import Pause
 from orchestrator.store.slots import Lane, Slot
 from orchestrator.store.store import Store
 from orchestrator.store.workers import HOST, LEASE_S, Presence, WorkerInfo
@@ -11,9 +12,11 @@ from orchestrator.store.workers import HOST, LEASE_S, Presence, WorkerInfo
 __all__ = [
     "HOST",
     "LEASE_S",
+    "QUEUE",
     "Claim",
     "Lane",
     "LanesFor",
+    "Pause",
     "Presence",
     "Slot",
     "Store",

@@ -26,7 +26,8 @@ logger = logging.getLogger(__name__)
 
 SCHEMA = """
 create table if not exists jobs (
-  id text primary key, month text not null, status text not null, backend text not null, created text not null
+  id text primary key, month text not null, status text not null, backend text not null, created text not null,
+  prompt text not null
 ) without rowid;
 create index if not exists by_created on jobs (created desc);
 create index if not exists by_status on jobs (status, created desc);
@@ -43,8 +44,9 @@ create trigger if not exists removed after delete on jobs begin
 end;
 """
 BUSY_S = 5.0
+SEARCHED = 1000  # characters of a prompt that can be found
 CACHE_KB = 64_000  # the default of 2 MB halves the speed at which 100,000 jobs are indexed anew
-Row = tuple[str, str, str, str, str]
+Row = tuple[str, str, str, str, str, str]
 T = TypeVar("T")
 
 
@@ -118,17 +120,25 @@ class Archive:
         return moved
 
     def _note_moved(self, folder: Path, gone: list[Job], *, in_step: bool) -> None:
-        rows = [(j.id, folder.name, j.status.value, j.backend, _text(j)) for j in gone]
+        rows = [
+            (j.id, folder.name, j.status.value, j.backend, _text(j), searched(j.prompt))
+            for j in gone
+        ]
         self._write("delete from jobs where id = ?", [(job.id,) for job in gone])
-        self._write("insert into jobs values (?,?,?,?,?)", rows)
+        self._write("insert into jobs values (?,?,?,?,?,?)", rows)
         if in_step and folder.name in self._known():
             self._note_month(folder.name, folder.stat().st_mtime_ns)
 
     def page(
-        self, *, limit: int, status: str | None = None, backend: str | None = None
+        self,
+        *,
+        limit: int,
+        status: str | None = None,
+        backend: str | None = None,
+        words: Sequence[str] = (),
     ) -> list[tuple[str, str, str]]:
         """The newest archived jobs, as (time of creation, id, month), newest first."""
-        where, values = _where(status, backend)
+        where, values = _where(status, backend, words)
         query = f"select created, id, month from jobs {where} order by created desc limit ?"
         rows = self._read(query, [*values, limit])
         return [(str(created), str(job_id), str(month)) for created, job_id, month in rows]
@@ -137,6 +147,18 @@ class Archive:
         """How many archived jobs have which status and backend."""
         rows = self._read("select status, backend, n from counts where n > 0", [])
         return Counter({(Status(status), str(backend)): int(n) for status, backend, n in rows})
+
+    def count(self, *, status: str | None, backend: str | None, words: Sequence[str]) -> int:
+        """How many archived jobs are so; a search looks at every one."""
+        if words:
+            where, values = _where(status, backend, words)
+            return int(self._read(f"select count(*) from jobs {where}", values)[0][0])
+        return sum(
+            n
+            for (its_status, its_backend), n in self.counts().items()
+            if (status is None or its_status == status)
+            and (backend is None or its_backend == backend)
+        )
 
     def ids_like(self, prefix: str) -> list[str]:
         """Archived ids that begin so."""
@@ -185,7 +207,7 @@ class Archive:
         gone = [(job_id,) for job_id in known - there]
         self._write("delete from jobs where id = ?", gone)
         # in the order of the key: at random, 100,000 rows take twice as long
-        self._write("insert or ignore into jobs values (?,?,?,?,?)", sorted(new))
+        self._write("insert or ignore into jobs values (?,?,?,?,?,?)", sorted(new))
         self._note_month(month, changed)
 
     def _known(self) -> dict[str, int]:
@@ -202,7 +224,8 @@ class Archive:
             if document["id"] != job_id:
                 raise ValueError(f"the job in it is {str(document['id'])[:80]!r}")
             status, backend = Status(document["status"]).value, str(document["backend"])
-            return (job_id, month, status, backend, sortable_time(document["createdAt"]))
+            created, prompt = sortable_time(document["createdAt"]), document.get("prompt")
+            return (job_id, month, status, backend, created, searched(prompt))
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:
@@ -260,10 +283,17 @@ def _commit(db: sqlite3.Connection, query: str, rows: list[tuple[Any, ...]]) -> 
         db.executemany(query, rows)
 
 
-def _where(status: str | None, backend: str | None) -> tuple[str, list[str]]:
-    given = [("status", status), ("backend", backend)]
-    parts = [f"{name} = ?" for name, value in given if value is not None]
-    return ("where " + " and ".join(parts) if parts else ""), [v for _, v in given if v is not None]
+def _where(status: str | None, backend: str | None, words: Sequence[str]) -> tuple[str, list[str]]:
+    given = [("status = ?", status), ("backend = ?", backend)]
+    given += [("(instr(prompt, ?) or instr(id, ?) = 1)", word) for word in words]
+    used = [(part, value) for part, value in given if value is not None]
+    values = [value for part, value in used for _ in range(part.count("?"))]
+    return ("where " + " and ".join(part for part, _ in used) if used else ""), values
+
+
+def searched(prompt: object) -> str:
+    """A prompt as a search sees it."""
+    return str(prompt or "")[:SEARCHED].casefold()
 
 
 def _text(job: Job) -> str:

@@ -103,8 +103,11 @@ class Claims(JobFiles):
         """The first waiting job whose lock is got within `wait_s`; ids of the others are added to `locked`."""
         now = self.now()
         closed: set[tuple[str, str | None]] = set()
+        is_paused = self._pause.is_there()
         for job_id, entry in self._index.waiting():
             kind = (entry.backend, entry.open_host)
+            if is_paused and entry.open_host is None:
+                break  # those with an attempt to carry on come first
             if kind in closed or (only is not None and job_id not in only):
                 continue
             offered = lanes(*kind)

@@ -143,9 +143,9 @@ class Index:
 
     # ---------------------------------------------------------------- keeping up
 
-    def put(self, job: Job, data: bytes, stat: os.stat_result) -> None:
+    def put(self, job: Job, document: dict[str, Any], stat: os.stat_result) -> None:
         """Take over what this process has just written."""
-        entry = Entry(orjson.loads(data), _signature(stat), trusted=False)
+        entry = Entry(document, _signature(stat), trusted=False)
         entry._job = job
         self._set(job.id, entry)
 

@@ -13,12 +13,13 @@ from pathlib import Path
 
 from orchestrator.errors import CorruptFile, DiskFull, JobExists, JobNotFound
 from orchestrator.files import DISK, Disk, is_full, temp_name
-from orchestrator.jobs import Job
+from orchestrator.jobs import Job, to_json
 from orchestrator.store.archive import Archive
 from orchestrator.store.ballast import Ballast
 from orchestrator.store.index import Index
 from orchestrator.store.layout import Layout, checked
 from orchestrator.store.locks import ShardLocks
+from orchestrator.store.pause import Pause, PauseNote
 from orchestrator.store.progress import ProgressFiles
 from orchestrator.store.quarantine import Quarantine
 from orchestrator.store.receipts import Receipts
@@ -27,6 +28,7 @@ from orchestrator.store.watch import OnChange, Watcher
 logger = logging.getLogger(__name__)
 
 READ_TRIES = 3  # against ESTALE of a network drive
+QUEUE = ""  # told like the id of a job when the queue itself was paused or resumed
 
 
 def utc_now() -> datetime:
@@ -65,6 +67,7 @@ class JobFiles:
         self._index = Index(self._root, on_corrupt=self._set_aside, disk=disk)
         self._archive = Archive(self.layout.old, self.layout.index, on_corrupt=self.quarantine.take)
         self._ballast = Ballast(self.layout.ballast, disk=disk)
+        self._pause = PauseNote(self.layout.paused, disk=disk)
         self._listeners: list[OnChange] = []
         self._watching = threading.Lock()
         self._watcher: Watcher | None = None
@@ -115,17 +118,49 @@ class JobFiles:
         self._tell({job_id})
         return written, True
 
+    def delete(self, job_id: str) -> Job:
+        """Remove an ended job from the list; its pictures stay. Returns what it was.
+
+        Raises JobNotFound, CorruptFile, StoreBusy, and InvalidTransition for a job that has not ended.
+        """
+        with self._locks.hold(job_id):
+            job = self._read(job_id).ended()
+            self._disk.unlink(self._path(job_id))
+            self._disk.sync_folder(self._root)
+            self._index.drop(job_id)
+        self._tell({job_id})
+        return job
+
+    def pause(self, reason: str = "") -> Pause:
+        """Have no worker take a job from now on; what runs goes on. Durable."""
+        note = self._pause.write(now=self.now(), reason=reason)
+        self._tell({QUEUE})
+        return note
+
+    def resume(self) -> None:
+        """Have workers take jobs again."""
+        self._pause.remove()
+        self._tell({QUEUE})
+
+    def pause_note(self) -> Pause | None:
+        """Since when and why the queue is paused; None when it is not."""
+        return self._pause.read()
+
+    def _path(self, job_id: str) -> str:
+        return f"{self._root}/{checked(job_id)}.json"
+
     def _put(self, job: Job) -> Job:
         """Write a job file; the caller holds its lock, and tells of the change when it has let go of it: whoever is
         told may want the lock. Ended jobs may use the space kept for them."""
-        data = job.to_json()
+        document = job.to_document()
+        data = to_json(document)
         try:
             stat = self._write(job.id, data)
         except DiskFull:
             if not job.is_terminal or not self._ballast.drop():
                 raise
             stat = self._write(job.id, data)
-        self._index.put(job, data, stat)
+        self._index.put(job, document, stat)
         return job
 
     def _write(self, job_id: str, data: bytes) -> os.stat_result:
@@ -157,7 +192,7 @@ class JobFiles:
             return False
 
     def _read(self, job_id: str) -> Job:
-        path = f"{self._root}/{checked(job_id)}.json"
+        path = self._path(job_id)
         for tries in range(READ_TRIES):
             try:
                 return Job.from_json(self._disk.read(path)[0], id=job_id)
@@ -208,6 +243,8 @@ class JobFiles:
             name = os.path.basename(path)
             if name.endswith(".json"):
                 changed.update(self._index.read(name[:-5], hint=True))
+            elif name == self._pause.name:
+                changed.add(QUEUE)
             elif job_id := self.progress.changed_job(path):
                 changed.add(job_id)
         self._tell(changed)

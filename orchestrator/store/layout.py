@@ -73,6 +73,11 @@ class Layout:
         """Space kept for the last writes on a full disk."""
         return self.lab / "ballast"
 
+    @cached_property
+    def paused(self) -> Path:
+        """There while workers shall take no job."""
+        return self.root / ".paused"
+
     def job(self, job_id: str) -> Path:
         """The file of a job that is not archived. Raises JobNotFound for an id that cannot be a file's name."""
         return self.root / f"{checked(job_id)}.json"

@@ -13,10 +13,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
-from orchestrator.errors import CorruptFile, JobNotFound
+from orchestrator.errors import CorruptFile, InvalidTransition, JobNotFound, StoreBusy
 from orchestrator.jobs import TERMINAL, Job, Status
+from orchestrator.store.archive import searched
 from orchestrator.store.claims import Claims
-from orchestrator.store.index import sortable_time
+from orchestrator.store.index import Entry, sortable_time
 from orchestrator.store.layout import checked
 
 LOOKS = 3  # for a job that moves to the archive between the two places looked at
@@ -67,24 +68,25 @@ class Store(Claims):
         *,
         status: Status | None = None,
         backend: str | None = None,
+        text: str | None = None,
         limit: int = 50,
         offset: int = 0,
     ) -> tuple[list[Job], int]:
-        """A page of jobs, newest first, archived ones included; and how many there are in all."""
+        """A page of jobs, newest first, archived ones included; and how many there are in all.
+
+        `text`: each of its words is in the prompt, or begins the id; upper or lower case is the same.
+        """
         self._archive.reconcile()
+        words = searched(text).split()
         hot = [
             (entry.created, job_id)
             for job_id, entry in self._index.entries()
             if (status is None or entry.status is status)
             and (backend is None or entry.backend == backend)
+            and (not words or _is_found(job_id, entry, words))
         ]
-        archived = sum(
-            n
-            for (its_status, its_backend), n in self._archive.counts().items()
-            if (status is None or its_status is status)
-            and (backend is None or its_backend == backend)
-        )
-        old = self._archive.page(limit=offset + limit, status=status, backend=backend)
+        archived = self._archive.count(status=status, backend=backend, words=words)
+        old = self._archive.page(limit=offset + limit, status=status, backend=backend, words=words)
         # another process may have archived a job that this one still has in mind
         listed = {job_id for _, job_id in hot}
         months = {job_id: month for _, job_id, month in old if job_id not in listed}
@@ -99,6 +101,13 @@ class Store(Claims):
         total = self._index.counts()
         for (status, _), n in self._archive.counts().items():
             total[status] += n
+        return total
+
+    def counts_by_backend(self) -> Counter[tuple[Status, str]]:
+        """How many jobs have which status and backend, archived ones included."""
+        self._archive.reconcile()
+        total = self._archive.counts()
+        total.update((entry.status, entry.backend) for _, entry in self._index.entries())
         return total
 
     def snapshot(self) -> list[Job]:
@@ -124,6 +133,44 @@ class Store(Claims):
         except JobNotFound:
             pass  # went between the two looks
         return None
+
+    # ---------------------------------------------------------------- removing
+
+    def delete(self, job_id: str) -> Job:
+        """Remove an ended job, archived or not; see `JobFiles.delete`."""
+        try:
+            return super().delete(job_id)
+        except JobNotFound:
+            job = self.get(job_id)
+            with self._locks.hold_archive():
+                self._unlink_archived(job_id)
+            self._tell({job_id})
+            return job
+
+    def clear_ended(self) -> int:
+        """Remove every ended job from the list; returns how many. Pictures stay, and so do jobs that may have been
+        paid for without a picture."""
+        gone = set()
+        for job_id, entry in self._index.entries():
+            if entry.status in TERMINAL:
+                with contextlib.suppress(JobNotFound, InvalidTransition, CorruptFile, StoreBusy):
+                    if not self._read(job_id).may_hold_a_purchase:
+                        super().delete(job_id)
+                        gone.add(job_id)
+        self._archive.reconcile()
+        with self._locks.hold_archive():
+            for _, job_id, month in self._archive.page(limit=-1):
+                job = self._known(job_id, month=month)
+                if job is not None and not job.may_hold_a_purchase:
+                    self._unlink_archived(job_id)
+                    gone.add(job_id)
+        self._tell(gone)
+        return len(gone)
+
+    def _unlink_archived(self, job_id: str) -> None:
+        if path := self._archive.find(job_id):
+            self._disk.unlink(path)
+            self._disk.sync_folder(path.parent)
 
     # ---------------------------------------------------------------- archiving
 
@@ -174,3 +221,8 @@ class Store(Claims):
                 return False
             self._index.drop(job.id)
         return True
+
+
+def _is_found(job_id: str, entry: Entry, words: list[str]) -> bool:
+    prompt = searched(entry.document.get("prompt"))
+    return all(word in prompt or job_id.startswith(word) for word in words)

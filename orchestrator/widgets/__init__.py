@@ -13,29 +13,38 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from orchestrator.handles import JobHandle
     from orchestrator.widgets.dashboard import Dashboard
+    from orchestrator.widgets.diagnostics import Diagnostics
     from orchestrator.widgets.form import GenerationForm
+    from orchestrator.widgets.gallery import Gallery
     from orchestrator.widgets.heartbeat import Heartbeat
     from orchestrator.widgets.job import JobView
     from orchestrator.widgets.newest import NewestImages
     from orchestrator.widgets.queue import QueuePanel
+    from orchestrator.widgets.services import ServiceCards
 
 __all__ = [
     "Dashboard",
+    "Diagnostics",
+    "Gallery",
     "GenerationForm",
     "Heartbeat",
     "JobView",
     "NewestImages",
     "QueuePanel",
+    "ServiceCards",
     "install",
 ]
 
 _HOMES = {
     "Dashboard": "orchestrator.widgets.dashboard",
+    "Diagnostics": "orchestrator.widgets.diagnostics",
+    "Gallery": "orchestrator.widgets.gallery",
     "GenerationForm": "orchestrator.widgets.form",
     "Heartbeat": "orchestrator.widgets.heartbeat",
     "JobView": "orchestrator.widgets.job",
     "NewestImages": "orchestrator.widgets.newest",
     "QueuePanel": "orchestrator.widgets.queue",
+    "ServiceCards": "orchestrator.widgets.services",
 }
 
 

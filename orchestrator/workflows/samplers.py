@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import re
 
+# what every ComfyUI of the last years has, for when none can be asked
+USUAL_SAMPLERS = (
+    "euler", "euler_ancestral", "heun", "dpm_2", "dpm_2_ancestral", "lms", "dpmpp_2s_ancestral", "dpmpp_sde",
+    "dpmpp_2m", "dpmpp_2m_sde", "dpmpp_3m_sde", "ddim", "uni_pc", "uni_pc_bh2", "lcm",
+)  # fmt: skip
+USUAL_SCHEDULERS = (
+    "normal", "karras", "exponential", "sgm_uniform", "simple", "ddim_uniform", "beta",
+)  # fmt: skip
 SCHEDULERS = ("karras", "exponential", "sgm uniform")  # that other tools append to a sampler's name
 # Other tools' names (AUTOMATIC1111, diffusers, k-diffusion, old job files), letters and digits only.
 ALIASES = {
