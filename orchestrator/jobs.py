@@ -553,4 +553,6 @@ def _fits(value: Any, depth: int = MAX_DEPTH) -> bool:
 
 def one_line(text: str) -> str:
     """Text without line breaks or control characters, so that it cannot forge a line of a log."""
+    if text.isprintable():
+        return " ".join(text.split())
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
