@@ -248,19 +248,27 @@ class FluxParams(_Params):
     prompt_upsampling: Annotated[bool, Field(description="true or false")] = False
 
 
-def parse(backend: Backend, params: Mapping[str, Any]) -> ImageParams | FluxParams:
+def params_model(backend: Backend) -> type[ImageParams | FluxParams]:
+    """What a backend takes."""
+    return FluxParams if backend.service == "bfl" else ImageParams
+
+
+def parse(
+    backend: Backend, params: Mapping[str, Any], *, strict: bool = False
+) -> ImageParams | FluxParams:
     """The parameters of a request, checked, with the backend's defaults for those not given.
 
-    Takes snake_case, camelCase and KSampler's names, and numbers and switches written as text.
-    None and empty text count as not given. For FLUX, `aspectRatio` wins over a width and height.
+    Takes snake_case, camelCase and KSampler's names, and numbers and switches written as text, unless `strict`.
+    None and (unless `strict`) empty text count as not given. For FLUX, `aspectRatio` wins over a width and height.
     Raises ParamsInvalid, which names every bad field, its value and what is allowed.
     """
-    model: type[ImageParams | FluxParams] = FluxParams if backend.service == "bfl" else ImageParams
+    model = params_model(backend)
     fields = {_squashed(name): name for name in model.model_fields}
     known = fields | {old: new for old, new in OTHER_NAMES.items() if new in model.model_fields}
     given: dict[str, Any] = {}
     called: dict[str, str] = {}  # field -> the user's word for it
     problems: list[str] = []
+    fields_said: dict[str, str] = {}
     unknown = False
     for key, value in params.items():
         field = known.get(_squashed(key))
@@ -269,10 +277,12 @@ def parse(backend: Backend, params: Mapping[str, Any]) -> ImageParams | FluxPara
             near = _near(_squashed(key), known, fields)
             hint = f"; did you mean {near}?" if near else ""
             problems.append(f"{_shown_name(key)} is not a parameter of {backend.name}{hint}")
-        elif value is None or value == "":
+            fields_said[_shown_name(key)] = f"is not a parameter of {backend.name}{hint}"
+        elif value is None or (value == "" and not strict):
             continue
         elif field in given and given[field] != value:
             problems.append(f"{_shown_name(key)} and {called[field]} are the same and differ")
+            fields_said[_shown_name(key)] = f"is the same as {called[field]}, and differs"
         else:
             given[field], called[field] = value, _shown_name(key)
     defaults = {
@@ -286,7 +296,7 @@ def parse(backend: Backend, params: Mapping[str, Any]) -> ImageParams | FluxPara
     }
     defaults = {name: value for name, value in defaults.items() if name in model.model_fields}
     try:
-        parsed = model.model_validate(defaults | given)
+        parsed = model.model_validate(defaults | given, strict=strict)
     except ValidationError as error:
         # a union reports one entry per member; the field is what counts
         bad = dict.fromkeys(str(entry["loc"][0]) for entry in error.errors(include_url=False))
@@ -294,10 +304,12 @@ def parse(backend: Backend, params: Mapping[str, Any]) -> ImageParams | FluxPara
         for field in (names.get(name, name) for name in bad):
             allowed = model.model_fields[field].description
             problems.append(f"{called[field]} = {_shown(given[field])}: must be {allowed}")
+            fields_said[called[field]] = f"must be {allowed}"
         parsed = None
     if problems or parsed is None:
         remedy = f"{backend.title} takes: {', '.join(model.model_fields)}." if unknown else None
-        raise ParamsInvalid("; ".join(problems[:MAX_PROBLEMS]), remedy=remedy)
+        told = dict(list(fields_said.items())[:MAX_PROBLEMS])
+        raise ParamsInvalid("; ".join(problems[:MAX_PROBLEMS]), remedy=remedy, fields=told)
     if isinstance(parsed, FluxParams) and "aspect_ratio" not in given:
         ratio = nearest_ratio(parsed.width, parsed.height)
         return parsed.model_copy(update={"aspect_ratio": ratio})

@@ -10,6 +10,7 @@ OrchestratorError
 │   └── ParamsInvalid
 ├── StoreError                  the job store refuses or cannot
 │   ├── JobNotFound
+│   ├── ImageNotFound
 │   ├── JobExists
 │   ├── InvalidTransition
 │   ├── Fenced
@@ -17,6 +18,8 @@ OrchestratorError
 │   ├── StoreBusy
 │   └── DiskFull
 ├── ImageInvalid                bytes that are not the image they claim to be
+├── PlotsFailed                 matplotlib could not draw
+├── AlreadyUp                   another server has these jobs
 ├── JobFailed                   raised to whoever waited for a job that failed or was cancelled
 └── ServiceError                a service refused, failed or is away; becomes a job's Failure
     ├── ServiceUnreachable · ServiceTimeout (PromptStalled) · RateLimited · ServiceBroken ── FileGone · UntrustedAddress
@@ -31,6 +34,7 @@ A message says what is wrong; `remedy` says what to do about it. A class's docst
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -85,6 +89,17 @@ class UnknownBackend(RequestInvalid):
 class ParamsInvalid(RequestInvalid):
     """A parameter has a name or a value that the backend does not take."""
 
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        remedy: str | None = None,
+        fields: Mapping[str, str] | None = None,
+    ) -> None:
+        """`fields`: what is wrong with each parameter, by the name the caller used."""
+        super().__init__(message, remedy=remedy)
+        self.fields = dict(fields or {})
+
 
 class StoreError(OrchestratorError):
     """The job store cannot do that."""
@@ -95,6 +110,14 @@ class JobNotFound(StoreError):
 
     remedy = (
         "List the jobs with `orchestrator jobs`; an id may be shortened to its first characters."
+    )
+
+
+class ImageNotFound(StoreError):
+    """There is no such picture."""
+
+    remedy = (
+        "It was renamed, moved or deleted; deleted pictures lie in `.trash` in the folder dropOut."
     )
 
 
@@ -142,6 +165,20 @@ class ImageInvalid(OrchestratorError):
     """The bytes are not a picture that can be read."""
 
     remedy = "Run the job again; if it happens again, look at the picture in the service's own output folder."
+
+
+class PlotsFailed(OrchestratorError):
+    """The plots could not be drawn."""
+
+    remedy = (
+        "The figures beside them are right. Try `python -c 'import matplotlib'` where the lab runs."
+    )
+
+
+class AlreadyUp(OrchestratorError):
+    """Another server has these jobs."""
+
+    remedy = "Open that one's page, or end it first."
 
 
 class JobFailed(OrchestratorError):

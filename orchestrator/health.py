@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import socket
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -21,6 +23,7 @@ from orchestrator.paths import Paths
 from orchestrator.settings import Settings
 from orchestrator.store import Store
 
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 PROBE_S = 3.0  # a service that needs longer to say that it is there is not well
 LOW_DISK = 500_000_000  # bytes: some hundred pictures
 
@@ -53,14 +56,19 @@ class ServiceHealth(Said):
         return self.status == "running"
 
 
+NO_MONITOR = ServiceHealth(status="unknown", message="This version has no monitor yet")
+NO_GUARDIAN = ServiceHealth(status="unknown", message="This version has no guardian yet")
+
+
 class PlaceHealth(Said):
-    """A folder of paths.json. `free` in bytes."""
+    """A folder of paths.json. `free` and `total` are bytes of its disk."""
 
     key: str
     path: str
     exists: bool
     writable: bool
     free: int | None
+    total: int | None = Field(default=None, description="bytes of its disk")
     problem: str | None = None
 
 
@@ -81,6 +89,8 @@ class HealthReport(Said):
     comfyui: ServiceHealth
     bfl: ServiceHealth
     worker: ServiceHealth
+    monitor: ServiceHealth
+    guardian: ServiceHealth
     queue: QueueHealth
     places: list[PlaceHealth]
 
@@ -93,7 +103,7 @@ async def report(
         _comfyui(hosts),
         _bfl(settings),
         _panel(settings.admin_url),
-        asyncio.to_thread(lambda: (_worker(store), _queue(store), _places(paths))),
+        asyncio.to_thread(lambda: (_worker(store), _queue(store), look_at(paths))),
     )
     problems = [*_service_problems(comfyui, bfl, worker), *_other_problems(queue, places, paths)]
     return HealthReport(
@@ -103,6 +113,8 @@ async def report(
         comfyui=comfyui,
         bfl=bfl,
         worker=worker,
+        monitor=NO_MONITOR,
+        guardian=NO_GUARDIAN,
         queue=queue,
         places=places,
     )
@@ -169,6 +181,7 @@ async def _comfyui_host(url: str) -> ServiceHealth:
         version=stats.version,
         embedded_engine=stats.embedded_engine,
         queue_depth=stats.queue_remaining,
+        **await asyncio.to_thread(_listener, url),
     )
 
 
@@ -208,7 +221,8 @@ async def _panel(admin_url: str) -> ServiceHealth:
             port=port,
         )
     writer.close()
-    return ServiceHealth(status="running", port=port)
+    listener = await asyncio.to_thread(_listener, admin_url)
+    return ServiceHealth(status="running", port=port, **listener)
 
 
 def _port(url: str) -> int | None:
@@ -228,19 +242,45 @@ def _worker(store: Store) -> ServiceHealth:
     return ServiceHealth(
         status="running",
         message=f"{len(alive)} running" if len(alive) > 1 else first.name,
-        pid=first.pid,
-        **_process(first.pid),
+        **(_process(first.pid) if first.host == socket.gethostname() else {"pid": first.pid}),
     )
 
 
+_LISTENERS: dict[int, psutil.Process] = {}  # port -> who listens there, for as long as that lives
+
+
+def _listener(url: str) -> dict[str, Any]:
+    """Process id, age and memory of the program that serves an address of this machine, if this user may know."""
+    port = _port(url)
+    if port is None or urlsplit(url).hostname not in LOOPBACK:
+        return {}
+    known = _LISTENERS.get(port)
+    if known is None or not known.is_running():  # asking the system costs 5-80 ms
+        known = _who_listens(port)
+        if known is None:
+            return {}
+        _LISTENERS[port] = known
+    return _process(known.pid)
+
+
+def _who_listens(port: int) -> psutil.Process | None:
+    with contextlib.suppress(psutil.Error, OSError):
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr[1:2] == (port,):
+                return psutil.Process(connection.pid) if connection.pid else None
+    return None
+
+
 def _process(pid: int) -> dict[str, Any]:
+    """Id, age and memory of a process of this machine."""
     try:
         process = psutil.Process(pid)
         started = datetime.fromtimestamp(process.create_time()).astimezone()
         uptime_s = (datetime.now().astimezone() - started).total_seconds()
-        return {"uptime_s": round(uptime_s, 1), "memory": process.memory_info().rss}
-    except psutil.Error:  # on another host, or gone by now
-        return {}
+        memory = process.memory_info().rss
+        return {"pid": pid, "uptime_s": round(max(0.0, uptime_s), 1), "memory": memory}
+    except psutil.Error:  # gone by now, or nobody may ask
+        return {"pid": pid}
 
 
 def _queue(store: Store) -> QueueHealth:
@@ -255,22 +295,24 @@ def _queue(store: Store) -> QueueHealth:
     )
 
 
-def _places(paths: Paths) -> list[PlaceHealth]:
+def look_at(paths: Paths) -> list[PlaceHealth]:
+    """Every folder of paths.json: whether it can be written, and the room on its disk. Blocks on the disks."""
     return [
         PlaceHealth(
             key=place.key,
             path=str(place.path),
             exists=place.exists,
             writable=place.writable,
-            free=_free(place.path) if place.exists else None,
             problem=place.problem,
+            **(_disk(place.path) if place.exists else {"free": None}),
         )
         for place in paths.places()
     ]
 
 
-def _free(path: os.PathLike[str]) -> int | None:
+def _disk(path: os.PathLike[str]) -> dict[str, int | None]:
     try:
-        return psutil.disk_usage(os.fspath(path)).free
+        usage = psutil.disk_usage(os.fspath(path))
     except OSError:
-        return None
+        return {"free": None}
+    return {"free": usage.free, "total": usage.total}

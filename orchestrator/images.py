@@ -126,7 +126,7 @@ def _give_name(
     """Name the draft, or find the picture already there. Returns the path and the bytes it holds."""
     for number in count(1):
         path = folder / f"{stem}{f'-{number}' if number > 1 else ''}{ending}"
-        if _take_name(draft, path, disk):
+        if take_name(draft, path, disk):
             return path, content
         held = _held(path, content, stamp)
         if held is not None:
@@ -134,7 +134,7 @@ def _give_name(
     raise AssertionError("count() has no end")
 
 
-def _take_name(draft: Path, path: Path, disk: Disk) -> bool:
+def take_name(draft: Path, path: Path, disk: Disk) -> bool:
     """Give the draft its final name unless something has it; in one step, so that no two can."""
     try:
         os.link(draft, path)

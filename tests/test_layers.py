@@ -21,9 +21,9 @@ ROWS: list[set[str]] = [
     {"settings"},
     {"jobs"},
     {"retry", "diagnosis", "spending", "backends", "workflows", "recipes"},
-    {"store", "images", "models", "connectors", "logs", "embedded"},
+    {"store", "images", "models", "connectors", "logs", "embedded", "plots"},
     {"attempts"},  # what a worker does with one job at one service
-    {"worker", "monitor", "health", "gallery"},
+    {"worker", "monitor", "health", "gallery", "statistics"},
     {"guardian", "services", "batch", "cluster", "handles"},
     {"lab"},
     {"server", "widgets"},

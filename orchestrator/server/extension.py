@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from jupyter_server.serverapp import ServerApp
-from jupyter_server.utils import url_path_join
 
 from orchestrator.errors import ConfigError
 from orchestrator.lab import Lab
-from orchestrator.server import pages
-from orchestrator.server.handlers import HealthHandler
+from orchestrator.server import pages, rest
 
 
 def _load_jupyter_server_extension(app: ServerApp) -> None:
@@ -23,7 +21,6 @@ def _load_jupyter_server_extension(app: ServerApp) -> None:
         except ConfigError as error:
             app.log.info("orchestrator: no lab here: %s", error.message)
             return
-    routes = [(url_path_join(app.base_url, "api/health"), HealthHandler, {"lab": lab})]
-    routes += pages.handlers(app.config, app.base_url, pages.folder())
+    app.panel = rest.load(app, lab)  # type: ignore[attr-defined]  # for `up`, which ends it
     web_app: Any = app.web_app
-    web_app.add_handlers(".*$", routes)
+    web_app.add_handlers(".*$", pages.handlers(app.config, app.base_url, pages.folder()))

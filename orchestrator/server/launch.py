@@ -21,9 +21,10 @@ from pydantic import SecretStr
 from orchestrator import logs
 from orchestrator.connectors.comfyui import ComfyUI
 from orchestrator.embedded import EngineProcess
-from orchestrator.errors import OrchestratorError, SettingsInvalid
+from orchestrator.errors import AlreadyUp, OrchestratorError, SettingsInvalid
 from orchestrator.lab import Lab
 from orchestrator.server.signals import on_signals
+from orchestrator.server.tenancy import Tenancy
 
 ANYWHERE = {"0.0.0.0", "::"}
 
@@ -34,9 +35,19 @@ def up(
     """Run the lab's server, worker and, where there is no ComfyUI, the embedded engine, until a signal.
 
     `port` replaces the one of ADMIN_URL. `orphan_grace_s`: how long a page's kernel outlives its last visitor.
-    Returns the exit code: 1 when the port is taken. Raises SettingsInvalid. To be called in the main thread.
+    Returns the exit code: 1 when the port is taken, or another server has these jobs. Raises SettingsInvalid. To be
+    called in the main thread.
     """
     address = Address.of(lab.settings.admin_url, port)
+    try:
+        with Tenancy(lab, url=address.url, port=address.port):
+            return _up(lab, address, browser=browser, grace_s=orphan_grace_s)
+    except AlreadyUp as taken:
+        _say(f"{taken.message}.\n{taken.remedy}")
+        return 1
+
+
+def _up(lab: Lab, address: Address, *, browser: bool, grace_s: float | None) -> int:
     if trouble := address.trouble():
         _say(trouble)
         return 1
@@ -48,7 +59,7 @@ def up(
     on_signals(_interrupt)
     with Comfy(lab) as comfy:  # starts beside the imports
         try:
-            return _serve(lab, address, comfy, token, browser=browser, grace_s=orphan_grace_s)
+            return _serve(lab, address, comfy, token, browser=browser, grace_s=grace_s)
         except KeyboardInterrupt:
             return 0
 

@@ -15,6 +15,7 @@ from traitlets.config import Config
 
 from orchestrator.lab import Lab
 from orchestrator.server import pages
+from orchestrator.server.panel import Panel
 from orchestrator.server.reaper import Reaper
 from orchestrator.server.signals import on_signals
 from orchestrator.server.supervisor import Supervisor
@@ -42,6 +43,7 @@ class LabServer(ServerApp):
 
     no_browser_open_file = True  # it would hold the token; `up` says the address
     lab: Lab
+    panel: Panel | None = None  # set by the extension
     supervisor: Supervisor
     reaper: Reaper
     on_start: Callable[[], Awaitable[object]]
@@ -85,6 +87,8 @@ class LabServer(ServerApp):
 
     async def cleanup_extensions(self) -> None:
         """End what `prepare` began, before the other kernels are ended."""
+        if self.panel is not None:
+            await self.panel.close()
         await self.supervisor.stop()
         await self.reaper.stop()
         await super().cleanup_extensions()

@@ -112,7 +112,9 @@ class Index:
         self._lock = threading.RLock()
         self._entries: dict[str, Entry] = {}
         self._waiting: list[Order] = []
-        self._counts: Counter[Status] = Counter()
+        self._counts: Counter[tuple[Status, str]] = Counter()
+        # (time of creation, id), oldest first; made when somebody asks for it, for a folder is read in any order
+        self._ordered: list[tuple[str, str]] | None = None
         self._folder_ns: int | None = None
         self._settled = False
 
@@ -127,10 +129,17 @@ class Index:
         """What is known of a job."""
         return self._entries.get(job_id)
 
-    def counts(self) -> Counter[Status]:
-        """How many jobs have which status."""
+    def ordered(self) -> list[tuple[str, str]]:
+        """The time of creation and the id of every job, oldest first. A copy."""
         with self._lock:
-            return Counter(self._counts)
+            if self._ordered is None:
+                self._ordered = sorted((e.created, job_id) for job_id, e in self._entries.items())
+            return list(self._ordered)
+
+    def counts(self) -> Counter[tuple[Status, str]]:
+        """How many jobs have which status and backend."""
+        with self._lock:
+            return +self._counts
 
     def waiting(self) -> Iterator[tuple[str, Entry]]:
         """Jobs that a worker may take, first the ones to take first."""
@@ -239,15 +248,20 @@ class Index:
     def _set(self, job_id: str, entry: Entry | None) -> None:
         with self._lock:
             old = self._entries.pop(job_id, None)
+            moved = old is None or entry is None or old.created != entry.created
             if old is not None:
-                self._counts[old.status] -= 1
+                self._counts[old.status, old.backend] -= 1
+                if moved and self._ordered is not None:
+                    del self._ordered[bisect_left(self._ordered, (old.created, job_id))]
                 if old.order is not None:
                     place = bisect_left(self._waiting, old.order)
                     if place < len(self._waiting) and self._waiting[place] == old.order:
                         del self._waiting[place]
             if entry is not None:
                 self._entries[job_id] = entry
-                self._counts[entry.status] += 1
+                self._counts[entry.status, entry.backend] += 1
+                if moved and self._ordered is not None:
+                    insort(self._ordered, (entry.created, job_id))
                 if entry.order is not None:
                     insort(self._waiting, entry.order)
 

@@ -7,7 +7,6 @@ a power cut; two processes never both take a job; whoever lost a job to another 
 from __future__ import annotations
 
 import contextlib
-import heapq
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
@@ -78,37 +77,61 @@ class Store(Claims):
         """
         self._archive.reconcile()
         words = searched(text).split()
-        hot = [
-            (entry.created, job_id)
-            for job_id, entry in self._index.entries()
-            if (status is None or entry.status is status)
-            and (backend is None or entry.backend == backend)
-            and (not words or _is_found(job_id, entry, words))
-        ]
+        hot, total = self._hot(status, backend, words, limit=offset + limit)
         archived = self._archive.count(status=status, backend=backend, words=words)
         old = self._archive.page(limit=offset + limit, status=status, backend=backend, words=words)
         # another process may have archived a job that this one still has in mind
-        listed = {job_id for _, job_id in hot}
-        months = {job_id: month for _, job_id, month in old if job_id not in listed}
+        months = {job_id: month for _, job_id, month in old if self._index.get(job_id) is None}
         rows = [(created, job_id) for created, job_id, _ in old if job_id in months]
-        page = heapq.nlargest(offset + limit, hot + rows)[offset:]
+        page = sorted(hot + rows, reverse=True)[offset : offset + limit]
         jobs = [job for _, job_id in page if (job := self._known(job_id, month=months.get(job_id)))]
-        return jobs, len(hot) + archived - (len(old) - len(rows))
+        return jobs, total + archived - (len(old) - len(rows))
+
+    def _hot(
+        self, status: Status | None, backend: str | None, words: list[str], *, limit: int
+    ) -> tuple[list[tuple[str, str]], int]:
+        """The newest jobs of a kind that are not archived, as (time of creation, id), and how many there are."""
+        total = sum(
+            n
+            for (its_status, its_backend), n in self._index.counts().items()
+            if (status is None or its_status is status)
+            and (backend is None or its_backend == backend)
+        )
+        found = []
+        enough = total if words else min(limit, total)  # words have to be counted one by one
+        for created, job_id in reversed(self._index.ordered()):
+            if len(found) >= enough:
+                break
+            entry = self._index.get(job_id)
+            if (
+                entry is not None
+                and (status is None or entry.status is status)
+                and (backend is None or entry.backend == backend)
+                and (not words or _is_found(job_id, entry, words))
+            ):
+                found.append((created, job_id))
+        return found[:limit], len(found) if words else total
 
     def counts(self) -> Counter[Status]:
         """How many jobs have which status, archived ones included."""
-        self._archive.reconcile()
-        total = self._index.counts()
-        for (status, _), n in self._archive.counts().items():
+        total: Counter[Status] = Counter()
+        for (status, _), n in self.counts_by_backend().items():
             total[status] += n
         return total
 
     def counts_by_backend(self) -> Counter[tuple[Status, str]]:
         """How many jobs have which status and backend, archived ones included."""
         self._archive.reconcile()
-        total = self._archive.counts()
-        total.update((entry.status, entry.backend) for _, entry in self._index.entries())
-        return total
+        return self._archive.counts() + self._index.counts()
+
+    def waiting(self) -> tuple[int, datetime | None]:
+        """How many jobs a worker may take or will take after a pause, and when the oldest of them was made."""
+        entries = [entry for _, entry in self._index.waiting()]
+        try:
+            oldest = datetime.fromisoformat(min(entry.created for entry in entries))
+        except ValueError:  # none waits, or a file says nonsense
+            oldest = None
+        return len(entries), oldest
 
     def snapshot(self) -> list[Job]:
         """The jobs that are not archived, as this process last read them, with their live progress."""

@@ -9,17 +9,19 @@ from orchestrator.widgets.form import GenerationForm
 from orchestrator.widgets.heartbeat import Heartbeat
 from orchestrator.widgets.newest import NewestImages
 from orchestrator.widgets.queue import QueuePanel
+from orchestrator.widgets.services import ServiceCards
 
 
 class Dashboard(ipywidgets.Box):  # type: ignore[misc]  # it has no types
-    """The form, the newest pictures and the queue of a lab, side by side where there is room."""
+    """The services, the form, the newest pictures and the queue of a lab, side by side where there is room."""
 
     def __init__(self, lab: Lab) -> None:
+        self.services = ServiceCards(lab)
         self.form = GenerationForm(lab)
         self.newest = NewestImages(lab)
         self.queue = QueuePanel(lab)
         self.heartbeat = Heartbeat()
-        super().__init__([self.form, self.newest, self.queue, self.heartbeat])
+        super().__init__([self.services, self.form, self.newest, self.queue, self.heartbeat])
         self.add_class("lab-dashboard")
 
     def close(self) -> None:

@@ -20,9 +20,9 @@ class Heartbeat(View):
 
     def __init__(self) -> None:
         super().__init__()
-        self.start(self._beat(), name="Heartbeat")
+        self.live(self._beat, name="Heartbeat")
 
     async def _beat(self) -> None:
-        while True:
+        while self.is_seen:
             self.beat += 1
             await asyncio.sleep(BEAT_S)

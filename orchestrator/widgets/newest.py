@@ -41,7 +41,7 @@ class NewestImages(LiveView):
     def _look(self) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
         items: list[dict[str, Any]] = []
         thumbnails: dict[str, bytes] = {}
-        jobs, _ = self._lab.page(status=Status.DONE, limit=LOOKED_AT)
+        jobs, _ = self.page(status=Status.DONE, limit=LOOKED_AT)
         for job in jobs:
             for index in range(len(job.result.files) if job.result else 0):
                 path = picture_path(self._lab, job, index)

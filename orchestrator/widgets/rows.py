@@ -10,6 +10,7 @@ from orchestrator.jobs import Job, Progress, Status, one_line
 SHORT_PROMPT = 50  # characters
 LONG_PROMPT = 1000  # shown on hover; a longer one would only fill the screen
 SHORT_ID = 13  # characters of a UUIDv7: its milliseconds, so that an id is told from its neighbours
+MAX_PRIORITY = 1000  # as `lab.prioritise` clips it
 SHOWN_PARAMS = {
     "width": "width",
     "height": "height",
@@ -40,6 +41,7 @@ def row(job: Job) -> dict[str, Any]:
         "label": label(job),
         "backend": backend.title if backend else one_line(job.backend)[:SHORT_PROMPT],
         "price": backend.price if backend and backend.paid else "",
+        "priority": job.priority,
         "prompt": text if len(text) <= SHORT_PROMPT else text[: SHORT_PROMPT - 1] + "…",
         "whole": text[:LONG_PROMPT],
         "created": job.created_at.isoformat(),
@@ -69,13 +71,23 @@ def label(job: Job) -> str:
 
 
 def actions(job: Job) -> list[str]:
-    """The buttons of a job: those that would do something now."""
+    """The buttons of a job: those that would do something now, in their order."""
     if job.status is Status.DONE:
-        return ["view"] if job.result and job.result.files else []
+        view = ["view"] if job.result and job.result.files else []
+        return [*view, "duplicate", "delete"]
     if job.is_terminal:
-        return ["retry"]
+        return ["retry", "duplicate", "delete"]
     draft = ["run"] if job.status is Status.CREATED and job.hold else []
-    return draft if job.cancel_requested else [*draft, "cancel"]
+    cancel = [] if job.cancel_requested else ["cancel"]
+    return [*draft, *cancel, *_moves(job), "duplicate"]
+
+
+def _moves(job: Job) -> list[str]:
+    """Up and down the queue, of a job that has not begun."""
+    if job.status is Status.RUNNING or job.cancel_requested:
+        return []
+    up = ["raise"] if job.priority < MAX_PRIORITY else []
+    return [*up, *(["lower"] if job.priority > -MAX_PRIORITY else [])]
 
 
 def needs_second_click(job: Job) -> bool:

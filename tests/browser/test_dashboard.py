@@ -181,7 +181,7 @@ def test_ctrl_enter_is_the_button_and_a_double_click_is_one_click(
 def test_a_paid_backend_says_its_price_and_a_draft_costs_nothing_until_it_runs(
     page: Page, served: ServedLab
 ) -> None:
-    page.get_by_label("Backend").select_option("flux")
+    page.get_by_label("Backend", exact=True).select_option("flux")
     expect(page.locator(".lab-primary")).to_contain_text("$0.06")
     expect(page.get_by_label("Width")).to_have_count(0)
     expect(page.get_by_label("Shape")).to_be_visible()
@@ -194,7 +194,7 @@ def test_a_paid_backend_says_its_price_and_a_draft_costs_nothing_until_it_runs(
     row.get_by_role("button", name="Cancel").click()
     expect(row).to_have_attribute("data-status", "cancelled")
     page.get_by_label("Hold as a draft").uncheck()
-    page.get_by_label("Backend").select_option("sd15")
+    page.get_by_label("Backend", exact=True).select_option("sd15")
     assert stored(served, "a paid draft")[0].attempts == []
 
 

@@ -155,6 +155,9 @@ def test_a_click_that_comes_too_late_is_answered_with_the_reason(lab: Lab) -> No
         {"action": "cancel", "id": ""},
         {"action": "cancel", "id": None},
         {"action": "retry", "id": ["x"]},
+        {"action": "delete", "id": "../jobs"},
+        {"action": "duplicate", "id": "\x00"},
+        {"action": "raise", "id": "%"},
     ],
 )
 def test_a_hostile_id_is_refused_and_changes_nothing(lab: Lab, message: dict[str, Any]) -> None:
@@ -178,18 +181,153 @@ def test_messages_that_make_no_sense_do_nothing(lab: Lab) -> None:
     watch(lab, story)
 
 
+def test_a_draft_of_the_same_is_made_and_only_run_when_somebody_says_so(lab: Lab) -> None:
+    async def story(panel: QueuePanel) -> None:
+        job = put(lab, done(picture(lab)), params={"seed": 7, "steps": 3}, priority=2)
+        press(panel, "duplicate", id=job.id)
+        await until(lambda: len(panel.rows) == 2)
+        twin = lab.store.get(panel.rows[0]["id"])
+        assert twin.hold
+        assert (twin.prompt, twin.params, twin.priority) == (job.prompt, job.params, 2)
+        await until(lambda: panel.notice)
+        assert panel.notice["good"]
+        assert panel.notice["text"].startswith(panel.rows[0]["short"])
+
+    watch(lab, story)
+
+
+def test_delete_takes_an_ended_job_off_the_list_and_leaves_its_picture(lab: Lab) -> None:
+    async def story(panel: QueuePanel) -> None:
+        path = picture(lab)
+        job = put(lab, done(path))
+        await until(lambda: panel.rows)
+        press(panel, "delete", id=job.id)
+        await until(lambda: panel.ready and not panel.rows)
+        assert not lab.store.layout.job(job.id).exists()
+        assert path.is_file()
+
+    watch(lab, story)
+
+
+def test_a_job_that_has_not_ended_is_not_deleted(lab: Lab) -> None:
+    async def story(panel: QueuePanel) -> None:
+        job = put(lab)
+        press(panel, "delete", id=job.id)
+        await until(lambda: panel.notice)
+        assert not panel.notice["good"]
+        assert lab.store.get(job.id) == job
+
+    watch(lab, story)
+
+
+def test_priority_goes_up_and_down_by_one_and_the_row_says_so(lab: Lab) -> None:
+    async def story(panel: QueuePanel) -> None:
+        job = put(lab)
+        for action, priority in [("raise", 1), ("raise", 2), ("lower", 1)]:
+            press(panel, action, id=job.id)
+            await until(lambda: panel.rows and panel.rows[0]["priority"] == priority)  # noqa: B023
+            assert lab.store.get(job.id).priority == priority
+
+    watch(lab, story)
+
+
+def test_a_paused_queue_says_since_when_and_resumes(lab: Lab) -> None:
+    async def story(panel: QueuePanel) -> None:
+        press(panel, "pause")
+        await until(lambda: panel.paused)
+        note = lab.pause_note()
+        assert note is not None
+        assert panel.paused == {"since": note.since.isoformat(), "reason": ""}
+        press(panel, "resume")
+        await until(lambda: not panel.paused)
+        assert lab.pause_note() is None
+
+    watch(lab, story)
+
+
+def test_a_pause_by_somebody_else_is_shown_with_its_reason_on_one_line(lab: Lab) -> None:
+    async def story(panel: QueuePanel) -> None:
+        other = Lab(lab.paths, lab.settings)
+        other.pause("new card\nis fitted")
+        await until(lambda: panel.paused)
+        assert panel.paused["reason"] == "new card is fitted"
+        other.close()
+
+    watch(lab, story)
+
+
+def test_clearing_leaves_what_has_not_ended_and_what_may_have_been_paid(lab: Lab) -> None:
+    async def story(panel: QueuePanel) -> None:
+        for change in (done(picture(lab)), failed, lambda job: job.cancel(now=job.created_at)):
+            put(lab, change)
+        kept = {
+            put(lab).id,
+            put(lab, status=Status.CREATED, hold=True).id,
+            put(lab, lambda job: failed(job, ambiguous=True), backend="flux").id,
+        }
+        press(panel, "clear")
+        await until(lambda: panel.notice)
+        assert panel.notice["text"] == "3 finished jobs were cleared away"
+        assert {row["id"] for row in panel.rows} == kept
+
+    watch(lab, story)
+
+
+def test_the_filter_shows_what_it_lets_through_and_counts_all(lab: Lab) -> None:
+    async def story(panel: QueuePanel) -> None:
+        fox = put(lab, prompt="a red fox at dawn")
+        owl = put(lab, failed, prompt="an owl", backend="flux")
+        ids = {fox.id, owl.id}
+        for wanted, shown in [
+            ({"status": "failed"}, {owl.id}),
+            ({"backend": "sd15"}, {fox.id}),
+            ({"text": " Dawn RED "}, {fox.id}),
+            ({"text": fox.id[:23]}, {fox.id}),
+            ({"status": "failed", "backend": "sd15"}, set()),
+            ({"status": "no such", "backend": "", "text": ""}, ids),
+            ({"text": "\x00%_*[" * 100}, set()),
+            ({}, ids),
+        ]:
+            press(panel, "filter", **wanted)
+            await until(lambda: {row["id"] for row in panel.rows} == shown)  # noqa: B023
+            assert panel.total == len(shown)
+            assert panel.counts == {"queued": 1, "failed": 1}
+        assert [(each["name"], each["jobs"]) for each in panel.backends] == [
+            ("flux", 1),
+            ("sd15", 1),
+        ]
+
+    watch(lab, story)
+
+
+def test_a_filter_begins_at_the_newest_page(lab: Lab) -> None:
+    async def story(panel: QueuePanel) -> None:
+        for _ in range(41):
+            put(lab)
+        await until(lambda: panel.total == 41)
+        press(panel, "turn", page=3)
+        await until(lambda: panel.offset == 40)
+        press(panel, "filter", status="queued")
+        await until(lambda: panel.offset == 0)
+        assert len(panel.rows) == 20
+
+    watch(lab, story)
+
+
 def test_pages_turn_and_stop_at_their_ends(lab: Lab) -> None:
     async def story(panel: QueuePanel) -> None:
         ids = [put(lab).id for _ in range(23)]
         await until(lambda: panel.total == 23)
         assert len(panel.rows) == 20
-        for _ in range(2):
-            press(panel, "older")
-            await until(lambda: len(panel.rows) == 3)
+        press(panel, "turn", page=2)
+        await until(lambda: len(panel.rows) == 3)
         assert {row["id"] for row in panel.rows} <= set(ids)
-        for _ in range(2):
-            press(panel, "newer")
-            await until(lambda: len(panel.rows) == 20)
+        for page in (3, 0, -1, 10**30, "1", None, True, 1.0):
+            press(panel, "turn", page=page)
+        await until(lambda: len(panel.tasks) == 1)
+        assert (panel.offset, len(panel.rows)) == (20, 3)
+        press(panel, "turn", page=1)
+        await until(lambda: len(panel.rows) == 20)
         assert panel.offset == 0
 
     watch(lab, story)
@@ -286,6 +424,31 @@ def test_closing_ends_every_task(lab: Lab) -> None:
         assert [task.get_name() for task in panel.tasks] == ["QueuePanel follows the lab"]
         panel.close()
         await until(lambda: asyncio.all_tasks() == before)
+
+    asyncio.run(story())
+
+
+class Hasty(QueuePanel):
+    """Believes soon that nobody sees it."""
+
+    seen_s = 0.3
+
+
+def test_a_view_that_no_page_shows_sleeps_and_one_that_is_shown_again_catches_up(lab: Lab) -> None:
+    async def story() -> None:
+        panel = Hasty(lab)
+        await until(lambda: panel.ready and not panel.tasks)
+        job = put(lab)
+        await asyncio.sleep(0.1)  # longer than a view that is awake takes
+        assert panel.rows == []
+        press(panel, "shown")
+        press(panel, "shown")  # by a second page
+        assert [task.get_name() for task in panel.tasks] == ["Hasty follows the lab"]
+        await until(lambda: panel.rows)
+        assert panel.rows[0]["id"] == job.id
+        panel.close()
+        press(panel, "shown")
+        await until(lambda: not panel.tasks)
 
     asyncio.run(story())
 

@@ -52,16 +52,24 @@ def test_a_job_has_the_buttons_that_would_do_something_and_no_others(state: str)
     if "cancel" not in offered:
         with pytest.raises(InvalidTransition):
             job.cancel(now=NOW)
+    assert ("delete" in offered) is job.is_terminal
+    assert {"raise", "lower"} <= offered or job.is_terminal or job.status is Status.RUNNING
+    assert "duplicate" in offered
 
 
 def test_a_job_that_is_being_cancelled_says_so_and_cannot_be_cancelled_again() -> None:
     cancelling = running().cancel(now=NOW)
     assert label(cancelling) == "cancelling"
-    assert actions(cancelling) == []
+    assert actions(cancelling) == ["duplicate"]
 
 
 def test_a_done_job_without_pictures_has_nothing_to_view() -> None:
-    assert actions(running().finish([], now=NOW)) == []
+    assert actions(running().finish([], now=NOW)) == ["duplicate", "delete"]
+
+
+def test_a_priority_at_its_end_goes_only_the_other_way() -> None:
+    assert "raise" not in actions(make_job(priority=1000))
+    assert "lower" not in actions(make_job(priority=-1000))
 
 
 def test_only_an_attempt_that_may_have_been_paid_needs_a_second_click() -> None:

@@ -4,7 +4,12 @@ export default {
     const view = root(el, "newest", "Newest pictures");
     const grid = h("ul", { class: "lab-grid" });
     const empty = h("p", { class: "lab-empty" }, "Finished pictures appear here.");
-    view.append(h("h2", {}, "Newest pictures"), banner(model, heard), empty, grid);
+    const canvas = h("a", { class: "lab-more", hidden: true }, "All pictures");
+    view.append(h("header", {}, h("h2", {}, "Newest pictures"), canvas), banner(model, heard), empty, grid);
+    if (pageUrl("canvas")) {
+      canvas.href = pageUrl("canvas");
+      show(canvas, true);
+    }
     const box = lightbox(model, heard, view);
     const tiles = new Map(); // key -> <li>
 
@@ -33,9 +38,9 @@ export default {
         const node = tiles.get(item.key);
         if (grid.children[index] !== node) grid.insertBefore(node, grid.children[index] || null);
       });
-      show(empty, items.length === 0);
+      show(empty, model.get("ready") && items.length === 0);
     };
-    heard.on("change:items", draw);
+    heard.on("change:items change:ready", draw);
     draw();
     return () => {
       heard.end();

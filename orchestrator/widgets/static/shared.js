@@ -30,9 +30,70 @@ const root = (el, name, label) => {
   return node;
 };
 
-// Listens to a model until the view is taken away.
+// A small picture of lines, from the `d` of its paths. It says nothing: its button or its word does.
+const icon = (...paths) => {
+  const space = "http://www.w3.org/2000/svg";
+  const node = document.createElementNS(space, "svg");
+  for (const [name, value] of Object.entries({ class: "lab-icon", viewBox: "0 0 24 24", "aria-hidden": "true" })) node.setAttribute(name, value);
+  for (const d of paths) {
+    const path = document.createElementNS(space, "path");
+    path.setAttribute("d", d);
+    node.append(path);
+  }
+  return node;
+};
+
+// The address of another page of the lab, where the document has their navigation; null in a notebook.
+const pageUrl = (slug) => {
+  const link = document.querySelector(`.frame-top nav a[href$="/${slug}"]`);
+  return link ? link.href : null;
+};
+
+// A button whose first press asks a question; the second, soon after, means it. `question` says "" for no need.
+const SURE_MS = 6000;
+const asking = (button, question, act) => {
+  let kept = null; // what it shows when it does not ask
+  let timer;
+  const rest = () => {
+    if (!kept) return;
+    clearTimeout(timer);
+    button.classList.remove("lab-asking");
+    button.replaceChildren(...kept.children);
+    button.setAttribute("aria-label", kept.label);
+    kept = null;
+  };
+  button.addEventListener("click", () => {
+    if (button.getAttribute("aria-disabled")) return;
+    const sure = Boolean(kept);
+    const asked = question();
+    if (asked && !sure) {
+      kept = { children: [...button.childNodes], label: button.getAttribute("aria-label") || button.textContent };
+      button.classList.add("lab-asking");
+      button.replaceChildren(asked);
+      button.setAttribute("aria-label", `${asked} ${kept.label}`);
+      timer = setTimeout(rest, SURE_MS);
+      return;
+    }
+    rest();
+    act(sure);
+  });
+  button.addEventListener("blur", rest);
+};
+
+// Listens to a model until the view is taken away, and tells the kernel that a page shows it: a view that nobody
+// can see stops looking at the lab.
+const SEEN_MS = 20000;
 const listener = (model) => {
   const heard = [];
+  const seen = () => {
+    if (document.hidden) return;
+    try {
+      model.send({ action: "shown" });
+    } catch {} // the kernel is gone: the page says so elsewhere
+  };
+  const timer = setInterval(seen, SEEN_MS);
+  document.addEventListener("visibilitychange", seen);
+  seen();
   return {
     on(events, act) {
       for (const event of events.split(" ")) {
@@ -41,6 +102,8 @@ const listener = (model) => {
       }
     },
     end() {
+      clearInterval(timer);
+      document.removeEventListener("visibilitychange", seen);
       for (const [event, act] of heard) model.off(event, act);
     },
   };
@@ -71,6 +134,7 @@ const notice = (model, heard) => {
     const said = model.get("notice") || {};
     say(text, sentence(said.text));
     say(remedy, said.remedy || "");
+    node.classList.toggle("lab-good", Boolean(said.good));
     show(node, Boolean(said.text));
     clearTimeout(timer);
     timer = setTimeout(() => show(node, false), 12000);
@@ -91,7 +155,7 @@ const span = (seconds) => {
 const ago = (moment) => {
   const seconds = length(moment, Date.now());
   if (seconds < 10) return "just now";
-  if (seconds < 60) return `${Math.floor(seconds / 10) * 10} s ago`;
+  if (seconds < 60) return `${Math.min(50, Math.round(seconds / 10) * 10)} s ago`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
   if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ago`;
   return new Date(moment).toLocaleDateString(undefined, { day: "numeric", month: "short", year: "numeric" });
@@ -165,6 +229,7 @@ const lightbox = (model, heard, parent) => {
   const text = h("p", { class: "lab-box-prompt" });
   const facts = h("dl", { class: "lab-box-facts" });
   const save = h("a", { class: "lab-button" }, "Save");
+  const canvas = h("a", { class: "lab-button", hidden: true }, "Open in Canvas");
   const back = h("button", { class: "lab-button lab-box-go", type: "button", "aria-label": "Newer picture", onclick: () => go(-1) }, "‹");
   const next = h("button", { class: "lab-button lab-box-go", type: "button", "aria-label": "Older picture", onclick: () => go(1) }, "›");
   const shut = h("button", { class: "lab-button", type: "button", onclick: () => box.close() }, "Close");
@@ -172,7 +237,7 @@ const lightbox = (model, heard, parent) => {
     "dialog",
     { class: "lab-box", "aria-label": "Picture", "data-lm-suppress-shortcuts": "true" },
     h("div", { class: "lab-box-stage" }, back, h("div", { class: "lab-box-picture" }, img, wait), next),
-    h("div", { class: "lab-box-caption" }, text, facts, h("div", { class: "lab-box-buttons" }, save, shut)),
+    h("div", { class: "lab-box-caption" }, text, facts, h("div", { class: "lab-box-buttons" }, save, canvas, shut)),
   );
   parent.append(box);
   let items = [];
@@ -197,6 +262,9 @@ const lightbox = (model, heard, parent) => {
     show(back, items.length > 1);
     show(next, items.length > 1);
     show(save, false);
+    const page = pageUrl("canvas");
+    if (page) canvas.href = `${page}?job=${encodeURIComponent(item.id)}`;
+    show(canvas, Boolean(page));
     if (whole.has(item.key)) return put(whole.get(item.key));
     if (item.small) paint(img, item.small);
     else unpaint(img);

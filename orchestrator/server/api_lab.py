@@ -1,0 +1,84 @@
+"""The routes of the lab itself: its health, its figures, what it can do, and what this interface is."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from orchestrator import backends
+from orchestrator.health import HealthReport
+from orchestrator.server.api_models import Backends, OffersSaid
+from orchestrator.server.handlers import LabHandler
+from orchestrator.server.metrics import CONTENT_TYPE
+from orchestrator.server.openapi import params_schema
+from orchestrator.server.operations import Route, operation
+from orchestrator.server.stream import StreamHandler
+from orchestrator.server.texts import health_document
+
+
+class HealthHandler(LabHandler):
+    """`/api/health`"""
+
+    @operation("What runs, what does not, and what to do about it", tag="lab", reply=HealthReport)
+    async def get(self) -> None:
+        """The lab's health report."""
+        panel = self.panel
+        report = await (panel.health() if panel is not None else self.lab.health())
+        self.reply(health_document(report))
+
+
+class MetricsHandler(LabHandler):
+    """`/api/metrics`"""
+
+    @operation("Figures for Prometheus", tag="lab", media="text/plain")
+    async def get(self) -> None:
+        """Prometheus text."""
+        assert self.panel is not None
+        text = await self.blocking(self.panel.metrics.text)
+        self.finish(text, set_content_type=CONTENT_TYPE)
+
+
+class BackendsHandler(LabHandler):
+    """`/api/backends`"""
+
+    @operation("What a picture can be made with", tag="lab", reply=Backends)
+    async def get(self) -> None:
+        """Every backend, its defaults, what it costs, and a JSON Schema of its parameters."""
+        self.reply({"backends": [_said(backend) for backend in backends.BACKENDS.values()]})
+
+
+class OffersHandler(LabHandler):
+    """`/api/offers`"""
+
+    @operation(
+        "The samplers, schedulers and checkpoints that the ComfyUI server has",
+        tag="lab",
+        reply=OffersSaid,
+    )
+    async def get(self) -> None:
+        """Names to choose from; the usual ones when no server answers."""
+        self.reply(dataclasses.asdict(await self.lab.offers()))
+
+
+class OpenAPIHandler(LabHandler):
+    """`/api/openapi.json`"""
+
+    @operation("This document", tag="lab")
+    async def get(self) -> None:
+        """The OpenAPI document of this interface."""
+        assert self.panel is not None
+        self.reply(self.panel.document)
+
+
+def _said(backend: backends.Backend) -> dict[str, Any]:
+    return dataclasses.asdict(backend) | {"params": params_schema(backend)}
+
+
+ROUTES: list[Route] = [
+    (r"/api/health", HealthHandler),
+    (r"/api/stream", StreamHandler),
+    (r"/api/metrics", MetricsHandler),
+    (r"/api/backends", BackendsHandler),
+    (r"/api/offers", OffersHandler),
+    (r"/api/openapi\.json", OpenAPIHandler),
+]

@@ -1,0 +1,99 @@
+"""What Prometheus is told of the lab. Counted when it asks; only the requests are counted as they come."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import psutil
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from orchestrator.lab import Lab
+
+BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+# of one label value each: a caller may invent methods and have thousands of series
+KNOWN_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+
+class Metrics:
+    """The figures of one server."""
+
+    def __init__(self, lab: Lab, *, clients: Callable[[], int]) -> None:
+        """`clients`: how many follow the stream."""
+        self._registry = CollectorRegistry()
+        self._registry.register(_LabFigures(lab, clients))
+        self._requests = Histogram(
+            "orchestrator_request_seconds",
+            "How long the REST interface took to answer, without streams.",
+            ("route", "method", "status"),
+            buckets=BUCKETS_S,
+            registry=self._registry,
+        )
+
+    def note(self, route: str, method: str, status: int, took_s: float) -> None:
+        """Count a request."""
+        known = method if method in KNOWN_METHODS else "other"
+        self._requests.labels(route, known, str(status)).observe(took_s)
+
+    def text(self) -> bytes:
+        """Everything, in Prometheus' own format. Blocks for some milliseconds of disk work."""
+        return generate_latest(self._registry)
+
+
+class _LabFigures(Collector):
+    """Reads the lab whenever it is asked."""
+
+    def __init__(self, lab: Lab, clients: Callable[[], int]) -> None:
+        self._lab = lab
+        self._clients = clients
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        """Names only: registering it must not read the disk."""
+        return []
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """The figures now."""
+        store = self._lab.store
+        store.refresh()
+        jobs = GaugeMetricFamily(
+            "orchestrator_jobs", "Jobs by status and backend.", labels=("status", "backend")
+        )
+        for (status, backend), n in store.counts_by_backend().items():
+            jobs.add_metric((status.value, backend), n)
+        yield jobs
+        depth, oldest = store.waiting()
+        yield _gauge("orchestrator_queue_depth", "Jobs that wait for a worker.", depth)
+        yield _gauge(
+            "orchestrator_oldest_waiting_seconds",
+            "How long the oldest waiting job has waited; 0 when none waits.",
+            (store.now() - oldest).total_seconds() if oldest else 0.0,
+        )
+        yield _gauge(
+            "orchestrator_queue_paused",
+            "1 while the queue is paused.",
+            float(self._lab.pause_note() is not None),
+        )
+        alive = sum(worker.alive for worker in store.observer.workers())
+        yield _gauge("orchestrator_workers", "Workers that live.", alive)
+        yield _gauge("orchestrator_stream_clients", "Who follows the stream.", self._clients())
+        yield self._disk()
+
+    def _disk(self) -> GaugeMetricFamily:
+        free = GaugeMetricFamily(
+            "orchestrator_disk_free_bytes",
+            "Free space at each place of paths.json.",
+            labels=("place",),
+        )
+        for place in self._lab.paths.places():
+            try:
+                free.add_metric((place.key,), psutil.disk_usage(os.fspath(place.path)).free)
+            except OSError:
+                continue
+        return free
+
+
+def _gauge(name: str, says: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, says, value=value)

@@ -1,0 +1,61 @@
+"""What the REST handlers of one server share."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from orchestrator.gallery import GalleryImage
+from orchestrator.health import HealthReport
+from orchestrator.lab import Lab
+from orchestrator.server.broadcast import Broadcaster
+from orchestrator.server.limits import Limits
+from orchestrator.server.metrics import Metrics
+
+HEALTH_AGE_S = (
+    1.0  # many visitors ask at once; each probe asks ComfyUI, the FLUX API and every disk
+)
+
+
+class Panel:
+    """The lab's web side, as one server has it. Cheap to make: nothing runs until the first client of the stream."""
+
+    def __init__(
+        self,
+        lab: Lab,
+        *,
+        document: dict[str, Any],
+        describe: Callable[[GalleryImage], dict[str, Any]],
+        limits: Limits | None = None,
+        **stream: Any,
+    ) -> None:
+        """`document` is the interface's own description, `describe` makes what is told of a picture; `stream` are
+        options of the Broadcaster."""
+        self.lab = lab
+        self.document = document
+        self.limits = limits or Limits()
+        self.stream = Broadcaster(lab, describe=describe, health=self.health, **stream)
+        self.metrics = Metrics(lab, clients=lambda: self.stream.clients)
+        self._probe: asyncio.Task[HealthReport] | None = None
+        self._probed_at = 0.0
+
+    async def health(self) -> HealthReport:
+        """The lab's health, at most a second old."""
+        young = time.monotonic() - self._probed_at < HEALTH_AGE_S
+        if self._probe is None or (self._probe.done() and not young):
+            self._probe = asyncio.create_task(self._look_at_health(), name="look at health")
+        return await asyncio.shield(self._probe)
+
+    async def _look_at_health(self) -> HealthReport:
+        report = await self.lab.health()
+        self._probed_at = time.monotonic()
+        return report
+
+    async def close(self) -> None:
+        """End the streams, so that the server can end."""
+        await self.stream.close()
+        if self._probe is not None:
+            self._probe.cancel()
+            await asyncio.wait([self._probe])

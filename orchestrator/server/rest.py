@@ -1,0 +1,42 @@
+"""The REST interface as a whole: every route, and what gives them to a server."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from jupyter_server.serverapp import ServerApp
+from jupyter_server.utils import url_path_join
+from tornado.routing import PathMatches, Rule
+
+from orchestrator.lab import Lab
+from orchestrator.server import api_jobs, api_lab, images
+from orchestrator.server.handlers import UnknownHandler
+from orchestrator.server.openapi import document
+from orchestrator.server.operations import Route
+from orchestrator.server.panel import Panel
+
+ROUTES: list[Route] = [*api_jobs.ROUTES, *api_lab.ROUTES, *images.ROUTES]
+# Jupyter has addresses below /api as well, and so may other extensions
+OURS = r"/api/(?:generate|jobs|queue|images|health|stream|metrics|backends|offers|openapi\.json)(?:/.*)?"
+
+
+def load(app: ServerApp, lab: Lab, **options: Any) -> Panel:
+    """Give a server the REST interface of a lab. `options` are the panel's: limits, and those of its Broadcaster."""
+    base_url = app.base_url
+    panel = Panel(
+        lab,
+        document=document(ROUTES, base_url=base_url),
+        describe=partial(images.told, base_url=base_url),
+        **options,
+    )
+    shared = {"lab": lab, "panel": panel}
+    routes = [(url_path_join(base_url, pattern), handler, shared) for pattern, handler in ROUTES]
+    web_app: Any = app.web_app
+    web_app.add_handlers(".*$", [*routes, (url_path_join(base_url, OURS), UnknownHandler, shared)])
+    # what nobody knows below /api is answered in JSON: Jupyter's last handler would answer with a page
+    router = web_app.wildcard_router
+    rest = PathMatches(url_path_join(base_url, r"/api/.*"))
+    rule = router.process_rule(Rule(rest, UnknownHandler, shared))
+    router.rules.insert(len(router.rules) - 1, rule)
+    return panel

@@ -1,0 +1,240 @@
+"""How the lab is doing: its services, its figures, why jobs failed, its disks and its log."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC
+from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
+
+import ipywidgets
+import traitlets
+
+from orchestrator import health, logs, plots
+from orchestrator.errors import PlotsFailed
+from orchestrator.health import LOW_DISK, PlaceHealth
+from orchestrator.jobs import one_line
+from orchestrator.lab import Lab
+from orchestrator.statistics import History, Statistics, Window
+from orchestrator.widgets.heartbeat import Heartbeat
+from orchestrator.widgets.report import report
+from orchestrator.widgets.services import ServiceCards
+from orchestrator.widgets.view import LiveView, Message
+
+PLACES_S = 10.0  # between two looks at the disks: each writes a file to every place
+PLOTS_S = 30.0  # between two drawings, each a second of another process
+LOG_LINES = 200
+REPORT_LINES = 50
+MAX_FILES = 50  # of the log, offered
+
+
+class Diagnostics(ipywidgets.Box):  # type: ignore[misc]  # it has no types
+    """The services and the figures of a lab, one below the other."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.services = ServiceCards(lab)
+        self.figures = DiagnosticsView(lab)
+        self.heartbeat = Heartbeat()
+        super().__init__([self.services, self.figures, self.heartbeat])
+        self.add_class("lab-diagnostics-page")
+
+    def close(self) -> None:
+        """End every view's tasks and take the page away."""
+        for view in self.children:
+            view.close()
+        super().close()
+
+
+class DiagnosticsView(LiveView):
+    """Figures, plots, failures, disks and log lines of a lab, as they change, but not more often than once a second."""
+
+    script = "diagnostics"
+    pause_s: ClassVar[float] = 1.0
+
+    window = traitlets.Enum([each.value for each in Window], Window.WEEK.value).tag(sync=True)
+    figures = traitlets.Dict().tag(sync=True)  # as `Statistics` writes itself in JSON
+    corrupt = traitlets.Int(0).tag(sync=True)  # files in the folder of jobs that hold none
+    places: traitlets.List[dict[str, Any]] = traitlets.List().tag(
+        sync=True
+    )  # as `place` makes them
+    log = traitlets.Dict().tag(sync=True)  # file ("" for all), files, lines
+    # state: "" until asked for, drawing, drawn, failed; of these the text and remedy
+    drawing = traitlets.Dict({"state": ""}).tag(sync=True)
+    plots = traitlets.Dict().tag(sync=True)  # name -> light, dark: SVG; alt: the same in words
+
+    def __init__(self, lab: Lab) -> None:
+        self._history = History(lab.store)
+        self._zone = "UTC"
+        self._log_file = ""
+        self._places_at = -PLACES_S
+        self._wants_plots = False
+        self._plots_at = -PLOTS_S
+        self._plotted: object = None  # what the plots on the page were drawn from
+        self._plotting: asyncio.Task[None] | None = None
+        super().__init__(lab)
+        self._actions |= {
+            "zone": self._set_zone,
+            "window": self._choose_window,
+            "log": self._choose_log,
+            "plots": self._show_plots,
+            "report": self._send_report,
+        }
+
+    async def refresh(self) -> None:
+        """Show the figures and the log as they are now, and the disks as they were some seconds ago."""
+        figures = await asyncio.to_thread(self._figures)
+        log = await asyncio.to_thread(self._log, self._log_file)
+        corrupt = await asyncio.to_thread(lambda: len(self._lab.store.quarantine.files()))
+        places = self.places
+        if time.monotonic() - self._places_at >= PLACES_S:
+            found = await asyncio.to_thread(health.look_at, self._lab.paths)
+            places = [place(each) for each in found]
+            self._places_at = time.monotonic()
+        with self.hold_sync():
+            self.figures = figures.model_dump(mode="json", by_alias=True)
+            self.log = log
+            self.places = places
+            self.corrupt = corrupt
+            self.banner = {}
+        self._plot_if_due()
+
+    def _figures(self) -> Statistics:
+        return self._history.summary(Window(self.window), zone=zone_of(self._zone))
+
+    def _log(self, file: str) -> dict[str, Any]:
+        found = logs.files(self._lab.paths)[:MAX_FILES]
+        lines = logs.newest(
+            self._lab.paths, LOG_LINES, file=file or None, settings=self._lab.settings
+        )
+        return {
+            "file": file,
+            "files": [{"name": one_line(each.name), "size": each.size} for each in found],
+            "lines": [[line.file, line.text] for line in lines],
+        }
+
+    # ---------------------------------------------------------------- plots
+
+    def _plot_if_due(self) -> None:
+        wanted = (self._zone, self.window, self.figures.get("buckets"))
+        if not self._wants_plots or not self.figures or wanted == self._plotted:
+            return
+        # another window is a wish of the reader's; a new job is not worth a process each second
+        waits = self._plotted is not None and wanted[:2] == self._plotted[:2]  # type: ignore[index]
+        if waits and time.monotonic() - self._plots_at < PLOTS_S:
+            return
+        if self._plotting is None or self._plotting.done():
+            self._plotted = wanted
+            self._plotting = self.start(self._plot(), name="DiagnosticsView draws its plots")
+
+    async def _plot(self) -> None:
+        figures = self.figures
+        if not figures["total"]:
+            self.plots, self.drawing = {}, {"state": "drawn"}
+            return
+        self.drawing = {"state": "drawing"}
+        try:
+            drawn = await asyncio.to_thread(
+                plots.draw,
+                figures,
+                zone=self._zone,
+                cache=self._lab.paths.data / "matplotlib",
+            )
+        except PlotsFailed as error:
+            self.drawing = {"state": "failed", "text": error.message, "remedy": error.remedy}
+            return
+        finally:
+            self._plots_at = time.monotonic()
+        words = {"jobs": jobs_in_words(figures), "durations": durations_in_words(figures)}
+        with self.hold_sync():
+            self.plots = {name: {**themes, "alt": words[name]} for name, themes in drawn.items()}
+            self.drawing = {"state": "drawn"}
+
+    # ---------------------------------------------------------------- actions
+
+    async def _set_zone(self, message: Message) -> None:
+        name = str(message.get("zone", ""))[:100]
+        if name != self._zone and await asyncio.to_thread(is_zone, name):
+            self._zone = name
+            await self.redraw()
+
+    async def _choose_window(self, message: Message) -> None:
+        chosen = str(message.get("window", ""))
+        if chosen in set(Window):
+            async with self._drawing:  # a look that is under way is at the other window
+                self.window = chosen
+            await self.redraw()
+
+    async def _choose_log(self, message: Message) -> None:
+        self._log_file = str(message.get("file", ""))[:300]
+        await self.redraw()
+
+    async def _show_plots(self, message: Message) -> None:
+        self._wants_plots = message.get("seen") is True
+        self._plot_if_due()
+
+    async def _send_report(self, message: Message) -> None:
+        said = await self._lab.health()
+        text = await asyncio.to_thread(self._report, said)
+        self.send({"kind": "report", "number": message.get("number"), "text": text})
+
+    def _report(self, said: health.HealthReport) -> str:
+        settings, store = self._lab.settings, self._lab.store
+        lines = logs.newest(self._lab.paths, REPORT_LINES, settings=settings)
+        figures = History(store).summary(Window(self.window), zone=zone_of(self._zone))
+        return report(said, figures, lines, settings=settings, now=store.now())
+
+
+def place(found: PlaceHealth) -> dict[str, Any]:
+    """A folder of paths.json as a page shows it. `state` is ok, low or bad."""
+    # comfyRoot is somebody else's installation: read, not written
+    is_bad = not found.exists or (not found.writable and found.key != "comfyRoot")
+    is_low = found.free is not None and found.free < LOW_DISK
+    return {
+        "key": found.key,
+        "path": one_line(found.path),
+        "free": found.free,
+        "total": found.total,
+        "state": "bad" if is_bad else "low" if is_low else "ok",
+        "problem": one_line(found.problem or ""),
+    }
+
+
+def zone_of(name: str) -> Any:
+    """The time zone of that name."""
+    return UTC if name == "UTC" else ZoneInfo(name)
+
+
+def is_zone(name: str) -> bool:
+    """Whether there is such a time zone on this machine."""
+    try:
+        zone_of(name)
+    except (
+        ValueError,
+        OSError,
+        LookupError,
+    ):  # a page may say anything, such as "../../etc/passwd"
+        return False
+    return True
+
+
+def jobs_in_words(figures: dict[str, Any]) -> str:
+    """The plot of the jobs, for who cannot see it."""
+    sums = [sum(bucket["counts"].values()) for bucket in figures["buckets"]]
+    counts = ", ".join(f"{n} {status}" for status, n in figures["counts"].items() if n)
+    hours = figures["stepS"] / 3600
+    step = f"{hours:g} h" if hours < 24 else f"{hours / 24:g} d"
+    return (
+        f"Jobs submitted over time, in steps of {step}: {counts}; at most {max(sums)} in one step."
+    )
+
+
+def durations_in_words(figures: dict[str, Any]) -> str:
+    """The plot of the durations, for who cannot see it."""
+    said = [
+        f"{each['backend']} {each['medianS']:.1f} s"
+        + (f" against a target of {each['targetS']:g} s" if each["targetS"] else "")
+        for each in figures["backends"]
+        if each["medianS"] is not None
+    ]
+    return f"Median duration over time; in the whole window: {'; '.join(said) or 'none is known'}."

@@ -1,0 +1,118 @@
+"""The interface describes itself, and does what it says: Schemathesis tries it with thousands of odd requests."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bare_server import BareServer
+from served_lab import TOKEN
+from test_stream import put_picture
+
+from orchestrator import backends
+from orchestrator.server.openapi import document
+from orchestrator.server.operations import operations, path_of
+from orchestrator.server.rest import ROUTES
+
+STREAM = "/api/stream"  # it never ends
+EXAMPLES = 4  # of each kind for each operation; the edges of every field come on top
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BareServer]:
+    server = BareServer(
+        tmp_path_factory.mktemp("lab"), writes=[1_000_000, 10], reads=[1_000_000, 10]
+    )
+    yield server
+    server.stop()
+
+
+def described() -> dict[str, Any]:
+    return document(ROUTES)
+
+
+def test_every_route_and_method_is_described() -> None:
+    paths = described()["paths"]
+    for pattern, handler in ROUTES:
+        path = path_of("/" + pattern.lstrip("/"))[0]
+        methods = {
+            name
+            for name in ("get", "post", "put", "patch", "delete")
+            if name in vars(handler) or any(name in vars(base) for base in handler.__mro__[:2])
+        }
+        assert methods == set(operations(handler)) == set(paths[path]), path
+    for path in ("/api/generate", "/api/jobs/{jobId}/run", "/api/images", STREAM, "/api/metrics"):
+        assert path in paths
+
+
+def test_every_operation_has_a_name_of_its_own() -> None:
+    operations = [o for item in described()["paths"].values() for o in item.values()]
+    names = [operation["operationId"] for operation in operations]
+    assert len(names) == len(set(names))
+    assert all(operation["summary"] for operation in operations)
+
+
+def test_whatever_is_referred_to_is_there() -> None:
+    made = described()
+    schemas = made["components"]["schemas"]
+
+    def look(value: Any) -> None:
+        if isinstance(value, dict):
+            if "$ref" in value:
+                assert value["$ref"].removeprefix("#/components/schemas/") in schemas
+            for each in value.values():
+                look(each)
+        elif isinstance(value, list):
+            for each in value:
+                look(each)
+
+    look(made)
+
+
+@pytest.mark.parametrize("name", backends.BACKENDS)
+def test_a_backends_parameters_are_described_with_their_limits(name: str) -> None:
+    backend = backends.get(name)
+    properties = described()["components"]["schemas"][f"{name.title()}Params"]["properties"]
+    model = backends.params_model(backend)
+    assert set(properties) == {field.alias for field in model.model_fields.values()}
+    defaults = {key: said["default"] for key, said in properties.items() if "default" in said}
+    assert backends.parse(backend, defaults, strict=True) == backends.parse(backend, {})
+    if "steps" in properties:
+        assert properties["steps"]["anyOf"][0] == {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": backends.MAX_STEPS,
+        }
+
+
+@pytest.mark.timeout(400)
+def test_schemathesis_finds_nothing(server: BareServer, tmp_path: Path) -> None:
+    if importlib.util.find_spec("schemathesis") is None:
+        if os.environ.get("CI", "").lower() in {"true", "1"}:
+            pytest.fail("schemathesis is missing")
+        pytest.skip("this test needs the package schemathesis")
+    server.generate("something to find")
+    put_picture(server.lab, "job-1")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/api/openapi.json"),
+            *("--url", server.url, "--header", f"Authorization: token {TOKEN}"),
+            *("--checks", "all", "--exclude-path", STREAM, "--max-examples", str(EXAMPLES)),
+            *("--workers", "2", "--seed", "1", "--warnings", "off", "--request-timeout", "30"),
+            *("--generation-database", "none", "--no-color"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = "\n".join(line[:400] for line in done.stdout.splitlines())
+    assert done.returncode == 0, said[-6000:] + done.stderr[-2000:]
+    assert "No issues found" in said
+    assert "Traceback" not in server.said.read_text()
