@@ -93,7 +93,9 @@ class JobsHandler(LabHandler):
             limit=int(asked.limit or JobsQuery().limit),
             offset=int(asked.offset or 0),
         )
-        return orjson.dumps({"jobs": [job_document(job) for job in jobs], "total": total})
+        assert self.panel is not None
+        text = self.panel.texts.text
+        return orjson.dumps({"jobs": [text(job) for job in jobs], "total": total})
 
 
 class ClearHandler(LabHandler):

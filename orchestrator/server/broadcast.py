@@ -28,6 +28,10 @@ KEPT_BYTES = 32_000_000
 BACKLOG = 2_000  # events; a client that is further behind is told to begin anew
 PROGRESS_S = 0.25  # at least, between two events of one job that only got further
 HEALTH_S = 10.0
+PING_S = 15.0
+STUCK_PINGS = 4  # a follower that takes nothing while so many are due is dead
+BREATH_S = 0.0002  # for each follower, between two rounds: in a burst each round then tells of many changes
+LONGEST_BREATH_S = 0.1
 REMEMBERED = 20_000  # jobs whose last event is known
 CLOSE_S = 1.0
 WRITE_BYTES = 128_000  # given to a connection at once
@@ -41,14 +45,24 @@ GONE = (-1, 0)
 class Client:
     """One follower: what it has not been sent yet."""
 
-    def __init__(self, *, backlog: int = BACKLOG) -> None:
+    def __init__(self, *, backlog: int = BACKLOG, cut: Callable[[], None]) -> None:
+        """`cut` breaks its connection off."""
+        self.cut = cut
         self._backlog = backlog
         self._frames: deque[bytes] = deque()
         self._woken = asyncio.Event()
         self._ended = False
+        self._taken_at = time.monotonic()
+
+    @property
+    def idle_s(self) -> float:
+        """For how long it has taken nothing although there is something; 0 when there is nothing."""
+        return time.monotonic() - self._taken_at if self._frames else 0.0
 
     def put(self, frames: Iterable[bytes]) -> bool:
         """Have frames sent; False when there are too many that were not."""
+        if not self._frames:
+            self._taken_at = time.monotonic()
         self._frames.extend(frames)
         self._woken.set()
         return len(self._frames) <= self._backlog
@@ -63,15 +77,14 @@ class Client:
         self._ended = True
         self._woken.set()
 
-    async def take(self, *, wait_s: float) -> bytes | None:
-        """What to send next; empty when there was nothing for so long, None at the end."""
-        if not self._frames and not self._ended:
+    async def take(self) -> bytes | None:
+        """What to send next, as soon as there is something; None at the end."""
+        while not self._frames and not self._ended:
             self._woken.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    await self._woken.wait()
+            await self._woken.wait()
         if self._ended:
             return None
+        self._taken_at = time.monotonic()
         taken, size = [], 0
         while self._frames and size < WRITE_BYTES:
             taken.append(self._frames.popleft())
@@ -101,6 +114,7 @@ class Broadcaster:
         kept: int = KEPT,
         backlog: int = BACKLOG,
         health_s: float = HEALTH_S,
+        ping_s: float = PING_S,
     ) -> None:
         """`describe` makes what is told of a picture, `health` (a coroutine) a health report."""
         self._lab = lab
@@ -113,6 +127,7 @@ class Broadcaster:
         self._most_kept = kept
         self._backlog = backlog
         self._health_s = health_s
+        self._ping_s = ping_s
         self._clients: set[Client] = set()
         self._anyone = asyncio.Event()
         self._opening: asyncio.Task[None] | None = None
@@ -134,8 +149,9 @@ class Broadcaster:
         """How many follow."""
         return len(self._clients)
 
-    async def join(self, last_id: str | None) -> Client:
-        """A new follower, who gets what it missed since `last_id`, as far as that is known. Raises OSError."""
+    async def join(self, last_id: str | None, *, cut: Callable[[], None]) -> Client:
+        """A new follower, who gets what it missed since `last_id`, as far as that is known. `cut` breaks its
+        connection off. Raises OSError."""
         if self._opening is None:
             self._opening = asyncio.create_task(self._open(), name="open the stream")
         try:
@@ -143,7 +159,7 @@ class Broadcaster:
         except OSError:
             self._opening = None
             raise
-        client = Client(backlog=self._backlog + self._most_kept)
+        client = Client(backlog=self._backlog + self._most_kept, cut=cut)
         client.put([f"retry: {RETRY_MS}\nid: {self._id(self._number)}\n\n".encode()])
         if last_id:
             missed = self._after(last_id)
@@ -195,6 +211,7 @@ class Broadcaster:
         self._tasks = [
             asyncio.create_task(self._digest(), name="tell of changes"),
             asyncio.create_task(self._look_after_health(), name="tell of health"),
+            asyncio.create_task(self._keep_alive(), name="keep streams alive"),
         ]
 
     def _look(self) -> None:
@@ -236,6 +253,19 @@ class Broadcaster:
             if late and not self._late:
                 asyncio.get_running_loop().call_later(PROGRESS_S, self._note_late)
             self._late |= late
+            await asyncio.sleep(min(LONGEST_BREATH_S, BREATH_S * len(self._clients)))
+
+    async def _keep_alive(self) -> None:
+        """A proxy would close a connection that says nothing, and nobody would notice one that is dead."""
+        while True:
+            await asyncio.sleep(self._ping_s)
+            for client in list(self._clients):
+                if client.idle_s > STUCK_PINGS * self._ping_s:
+                    self.leave(client)
+                    client.end()
+                    client.cut()
+                elif not client.idle_s:
+                    client.put([b": ping\n\n"])
 
     async def _look_after_health(self) -> None:
         while True:

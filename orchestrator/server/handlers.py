@@ -23,6 +23,9 @@ from orchestrator.server.panel import Panel
 from orchestrator.server.refusals import Refusal
 
 METHODS = ("get", "head", "post", "put", "patch", "delete")
+MISSING = (
+    web.RequestHandler._unimplemented_method
+)  # what stands for a method that a route does not have
 SAFE = {"GET", "HEAD", "OPTIONS"}
 MAX_SHOWN = 100  # characters of a caller's own words that an answer repeats
 # pydantic's words for the common mistakes are for programmers
@@ -72,7 +75,7 @@ class LabHandler(APIHandler):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for name in METHODS:
-            if vars(cls).get(name) is not None:
+            if vars(cls).get(name, MISSING) is not MISSING:
                 setattr(cls, name, _guarded(vars(cls)[name]))
         if "get" in vars(cls) and "head" not in vars(cls):
             cls.head = cls.get  # Tornado leaves the body out
@@ -228,8 +231,7 @@ class LabHandler(APIHandler):
 
     def allowed(self) -> str:
         """The methods of this route."""
-        missing = web.RequestHandler._unimplemented_method
-        can = [name.upper() for name in METHODS if getattr(type(self), name) is not missing]
+        can = [name.upper() for name in METHODS if getattr(type(self), name) is not MISSING]
         return ", ".join([*can, "OPTIONS"])
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:

@@ -13,6 +13,7 @@ from orchestrator.lab import Lab
 from orchestrator.server.broadcast import Broadcaster
 from orchestrator.server.limits import Limits
 from orchestrator.server.metrics import Metrics
+from orchestrator.server.texts import JobTexts
 
 HEALTH_AGE_S = (
     1.0  # many visitors ask at once; each probe asks ComfyUI, the FLUX API and every disk
@@ -36,6 +37,7 @@ class Panel:
         self.lab = lab
         self.document = document
         self.limits = limits or Limits()
+        self.texts = JobTexts()
         self.stream = Broadcaster(lab, describe=describe, health=self.health, **stream)
         self.metrics = Metrics(lab, clients=lambda: self.stream.clients)
         self._probe: asyncio.Task[HealthReport] | None = None

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from tornado.iostream import StreamClosedError
 
 from orchestrator.server.api_models import StreamQuery
 from orchestrator.server.broadcast import Client
-from orchestrator.server.handlers import LabHandler
+from orchestrator.server.handlers import MISSING, LabHandler
 from orchestrator.server.operations import operation
-
-PING_S = 15.0
-STUCK_S = 60.0  # a connection that takes nothing for so long is dead
 
 
 class StreamHandler(LabHandler):
@@ -34,23 +30,22 @@ class StreamHandler(LabHandler):
         last_id = self.request.headers.get("Last-Event-ID") or self.get_query_argument(
             "lastEventId", None
         )
-        client = self._client = await stream.join(last_id)
+        connection: Any = self.request.connection
+        client = self._client = await stream.join(last_id, cut=connection.close)
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("Cache-Control", "no-store")
         self.set_header("X-Accel-Buffering", "no")  # nginx would hold events back
         try:
-            while (data := await client.take(wait_s=PING_S)) is not None:
-                self.write(data or b": ping\n\n")
-                async with asyncio.timeout(STUCK_S):
-                    await self.flush()
+            while (data := await client.take()) is not None:
+                self.write(data)
+                await self.flush()
             self.finish(set_content_type="text/event-stream")
-        except (StreamClosedError, TimeoutError):
-            connection: Any = self.request.connection
-            connection.close()
+        except StreamClosedError:
+            pass
         finally:
             stream.leave(client)
 
-    head = None  # type: ignore[assignment]
+    head = MISSING
 
     def on_connection_close(self) -> None:
         """Called by Tornado when the client is gone."""

@@ -83,7 +83,8 @@ class Store(Claims):
         # another process may have archived a job that this one still has in mind
         months = {job_id: month for _, job_id, month in old if self._index.get(job_id) is None}
         rows = [(created, job_id) for created, job_id, _ in old if job_id in months]
-        page = sorted(hot + rows, reverse=True)[offset : offset + limit]
+        both = sorted(hot + rows, reverse=True) if rows else hot
+        page = both[offset : offset + limit]
         jobs = [job for _, job_id in page if (job := self._known(job_id, month=months.get(job_id)))]
         return jobs, total + archived - (len(old) - len(rows))
 
@@ -97,9 +98,12 @@ class Store(Claims):
             if (status is None or its_status is status)
             and (backend is None or its_backend == backend)
         )
-        found = []
+        ordered = self._index.ordered()
+        if status is None and backend is None and not words:
+            return ordered[: -limit - 1 : -1], len(ordered)
+        found: list[tuple[str, str]] = []
         enough = total if words else min(limit, total)  # words have to be counted one by one
-        for created, job_id in reversed(self._index.ordered()):
+        for created, job_id in reversed(ordered):
             if len(found) >= enough:
                 break
             entry = self._index.get(job_id)

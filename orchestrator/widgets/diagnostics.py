@@ -23,7 +23,7 @@ from orchestrator.widgets.services import ServiceCards
 from orchestrator.widgets.view import LiveView, Message
 
 PLACES_S = 10.0  # between two looks at the disks: each writes a file to every place
-PLOTS_S = 30.0  # between two drawings, each a second of another process
+PLOTS_S = 15.0  # between two drawings, each a second or two of another process
 LOG_LINES = 200
 REPORT_LINES = 50
 MAX_FILES = 50  # of the log, offered

@@ -172,8 +172,8 @@ class QueuePanel(LiveView):
     async def _clear(self, _: Message) -> None:
         number = await asyncio.to_thread(self._lab.clear_ended)
         jobs = "job was" if number == 1 else "jobs were"
+        await self.redraw()  # nobody should read it beside the jobs that are gone
         self.tell(f"{number} finished {jobs} cleared away", KEPT, good=True)
-        await self.redraw()
 
     async def _filter(self, message: Message) -> None:
         status = str(message.get("status", ""))

@@ -228,10 +228,10 @@ def test_a_burst_reaches_everybody_whole_and_in_order(server: BareServer, listen
 
 def test_a_reader_that_is_too_slow_is_told_to_begin_anew_and_costs_no_more_memory() -> None:
     async def scenario() -> tuple[bool, bytes | None]:
-        client = Client(backlog=10)
+        client = Client(backlog=10, cut=lambda: None)
         taken = [client.put([b"x" * 100]) for _ in range(11)]
         client.restart(b"reset")
-        return all(taken[:10]) and not taken[10], await client.take(wait_s=0)
+        return all(taken[:10]) and not taken[10], await client.take()
 
     assert asyncio.run(scenario()) == (True, b"reset")
 
@@ -239,14 +239,14 @@ def test_a_reader_that_is_too_slow_is_told_to_begin_anew_and_costs_no_more_memor
 def test_a_slow_reader_holds_nobody_up(tmp_path: Path) -> None:
     async def scenario() -> tuple[int, bytes]:
         with Lab.open(write_paths(tmp_path)) as lab:
-            stream = Broadcaster(lab, health=lambda: no_report(), kept=5, backlog=20)
-            slow, quick = await stream.join(None), await stream.join(None)
+            stream = Broadcaster(lab, health=no_report, kept=5, backlog=20)
+            slow, quick = [await stream.join(None, cut=lambda: None) for _ in range(2)]
             got = b""
             for n in range(60):
                 await asyncio.to_thread(lab.submit, f"fox {n}", hold=True)
                 while b'"fox %d"' % n not in got:
-                    got += await quick.take(wait_s=10) or b""
-            left = await slow.take(wait_s=0) or b""
+                    got += await quick.take() or b""
+            left = await slow.take() or b""
             for client in (slow, quick):
                 stream.leave(client)
             await stream.close()
@@ -256,6 +256,26 @@ def test_a_slow_reader_holds_nobody_up(tmp_path: Path) -> None:
     assert count == 60
     assert b"event: reset" in left
     assert left.count(b"event: job:created") <= 25
+
+
+def test_a_quiet_stream_shows_that_it_lives_and_a_dead_reader_is_cut_off(tmp_path: Path) -> None:
+    async def scenario() -> tuple[bytes, int]:
+        with Lab.open(write_paths(tmp_path)) as lab:
+            stream = Broadcaster(lab, health=no_report, ping_s=0.05)
+            cut = asyncio.Event()
+            reader = await stream.join(None, cut=lambda: None)
+            await stream.join(None, cut=cut.set)  # it never takes anything
+            got = b""
+            while not cut.is_set():
+                got += await reader.take() or b""
+            left = stream.clients
+            stream.leave(reader)
+            await stream.close()
+            return got, left
+
+    got, left = asyncio.run(scenario())
+    assert got.count(b": ping\n\n") >= 3
+    assert left == 1
 
 
 async def no_report() -> HealthReport:

@@ -41,7 +41,7 @@ def generate(lab: Lab, **typed: Any) -> dict[str, Any]:
     return asyncio.run(pressed())
 
 
-def stored(lab: Lab) -> list[Any]:
+def stored(lab: Lab) -> list[Job]:
     """The jobs as another process finds them."""
     other = Store(lab.paths.jobs)
     other.refresh()

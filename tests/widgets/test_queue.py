@@ -173,7 +173,8 @@ def test_a_hostile_id_is_refused_and_changes_nothing(lab: Lab, message: dict[str
 def test_messages_that_make_no_sense_do_nothing(lab: Lab) -> None:
     async def story(panel: QueuePanel) -> None:
         following = panel.tasks
-        for message in ("run", None, [], {}, {"action": "close"}, {"action": ["run"]}):
+        nonsense: list[Any] = ["run", None, [], {}, {"action": "close"}, {"action": ["run"]}]
+        for message in nonsense:
             panel._handle_custom_msg(message, [])
         assert panel.tasks == following
         assert not panel.notice

@@ -5,7 +5,7 @@ const LEVEL = / (DEBUG|INFO|WARNING|ERROR|CRITICAL) /;
 const ANSWER_MS = 15000;
 
 const percent = (share) => (share === null || share === undefined ? "–" : `${(100 * share).toFixed(share > 0.999 || share < 0.001 ? 0 : 1)} %`);
-const seconds = (s) => (s === null || s === undefined ? "–" : s < 60 ? `${s < 10 ? s.toFixed(1) : Math.round(s)} s` : span(s));
+const seconds = (s) => (s === null || s === undefined ? "–" : s < 600 ? `${s < 10 ? s.toFixed(1) : Math.round(s)} s` : span(s));
 const bytes = (n) => (n >= 1e9 ? `${(n / 1e9).toFixed(n >= 1e11 ? 0 : 1)} GB` : n >= 1e6 ? `${Math.round(n / 1e6)} MB` : `${Math.ceil(n / 1e3)} kB`);
 const moment = (text) => new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 const many = (n, word) => `${n.toLocaleString()} ${word}${n === 1 ? "" : "s"}`;
@@ -115,7 +115,8 @@ const plotsPanel = (model, heard) => {
     return { name, pair, node: h("figure", {}, h("figcaption", {}, title), h("div", { class: "lab-diag-plot" }, ...pair)) };
   });
   const grid = h("div", { class: "lab-diag-pair" }, ...figures.map((figure) => figure.node));
-  const node = panel("plots", "Over time", state, failed, grid, h("p", { class: "lab-muted lab-diag-note" }, "Dashed lines are the targets. Times are those of your clock."));
+  const note = h("p", { class: "lab-muted lab-diag-note" }, "Dashed lines are the targets. Times are those of your clock.");
+  const node = panel("plots", "Over time", state, failed, grid, note);
   const draw = () => {
     const said = model.get("drawing");
     const plots = model.get("plots");
@@ -131,11 +132,13 @@ const plotsPanel = (model, heard) => {
         return undefined;
       });
     }
-    say(state, none ? "Plots are drawn once there are jobs." : said.state === "drawn" ? "" : said.state === "failed" ? "" : "Drawing…");
+    say(state, none ? "Plots are drawn once there are jobs." : ["drawn", "failed"].includes(said.state) ? "" : "Drawing…");
+    state.classList.toggle("lab-diag-alone", none); // in the flow, not in the corner
     show(failed, said.state === "failed");
     say(failed.firstElementChild, sentence(said.text));
     say(failed.lastElementChild, said.remedy || "");
     show(grid, !none);
+    show(note, !none);
   };
   heard.on("change:drawing change:plots change:figures", draw);
   draw();

@@ -146,7 +146,9 @@ export default {
     };
     const complain = (text, remedy) => {
       outcome.className = "lab-outcome lab-bad";
-      outcome.replaceChildren(h("strong", {}, sentence(text)), " ", h("span", {}, remedy));
+      const what = h("span");
+      advise(what, remedy);
+      outcome.replaceChildren(h("strong", {}, sentence(text)), " ", what);
     };
     const free = () => {
       pending = null;

@@ -14,14 +14,14 @@ export default {
     const fail = (error) => toast.say(`${sentence(error.message)} ${error.remedy || ""}`, { bad: true });
     // a question whose refusal is said, and whose button waits for the answer
     const carry = async (button, action, content) => {
-      if (button) button.disabled = true;
+      if (button) hold(button, true);
       try {
         return await ask(action, content);
       } catch (error) {
         fail(error);
         return null;
       } finally {
-        if (button) button.disabled = false;
+        if (button) hold(button, false);
       }
     };
 
@@ -135,7 +135,7 @@ export default {
         const said = await carry(button, "favourite", { files: files.slice(from, from + AT_ONCE), on });
         if (!said) return;
         for (const file of said.files) grid.change(file, { favourite: on });
-        if (files.length > AT_ONCE) toast.say(`Marked ${plural(Math.min(files.length, from + AT_ONCE), "picture")} of ${files.length.toLocaleString()}.`);
+        if (files.length > AT_ONCE) toast.say(`Marked ${plural(Math.min(files.length, from + AT_ONCE), "picture")} of ${NUMBERS.format(files.length)}.`);
       }
       box.look();
     };
@@ -177,7 +177,7 @@ export default {
         return;
       }
       const many = Math.ceil(files.length / ZIPPED);
-      button.disabled = true;
+      hold(button, true);
       try {
         for (let part = 0; part < many; part += 1) {
           say(button, many > 1 ? `Packing ${part + 1} of ${many}…` : "Packing…");
@@ -188,7 +188,7 @@ export default {
       } catch (error) {
         fail(error);
       } finally {
-        button.disabled = false;
+        hold(button, false);
         say(button, "Download");
       }
     };
@@ -196,24 +196,23 @@ export default {
     // ---------------------------------------------------------------- the bar over the grid
 
     const count = h("span", { class: "lab-pics-count", role: "status" });
-    const button = (label, act, more = "") => h("button", { class: `lab-button ${more}`, type: "button", onclick: act }, label);
     const chosen = () => [...grid.selected];
-    const starAll = button("★ Favourite", () => mark(chosen(), true, starAll));
-    const saveAll = button("Download", () => download(saveAll));
-    const dropAll = button("Delete", () => discard(chosen(), dropAll), "lab-danger");
-    const bringAll = button("Put back", async () => {
+    const starAll = pressable("★ Favourite", () => mark(chosen(), true, starAll));
+    const saveAll = pressable("Download", () => download(saveAll));
+    const dropAll = pressable("Delete", () => discard(chosen(), dropAll), "lab-button lab-danger");
+    const bringAll = pressable("Put back", async () => {
       await back(chosen())();
       grid.clear();
     });
-    const selectAll = button("Select all", () => grid.all());
-    const selectNone = button("Clear selection", () => grid.clear());
+    const selectAll = pressable("Select all", () => grid.all());
+    const selectNone = pressable("Clear selection", () => grid.clear());
     const tools = h("div", { class: "lab-pics-tools", role: "toolbar", "aria-label": "Selected pictures" }, starAll, saveAll, bringAll, dropAll, selectAll, selectNone);
     const bar = h("div", { class: "lab-pics-bar" }, count, tools);
     const pill = h("button", { class: "lab-pics-pill", type: "button", hidden: true, onclick: () => newest() });
     const emptyText = h("p");
     const emptyMore = h("p", { class: "lab-muted" });
     const emptyDo = h("a", { class: "lab-button", href: siteUrl("dashboard") }, "Open the dashboard");
-    const emptyClear = button("Show all pictures", clearAll);
+    const emptyClear = pressable("Show all pictures", clearAll);
     const empty = h("div", { class: "lab-pics-empty", hidden: true }, emptyText, emptyMore, emptyDo, emptyClear);
 
     const frameTop = isPage() ? document.querySelector(".frame-top") : null;
@@ -264,8 +263,9 @@ export default {
     };
     const arrange = () => {
       const picked = grid.selected.size;
+      const held = tools.contains(document.activeElement) ? document.activeElement : null;
       if (!grid.isKnown) say(count, count.textContent || "Looking…");
-      else if (picked) say(count, `${picked.toLocaleString()} of ${grid.total.toLocaleString()} selected`);
+      else if (picked) say(count, `${NUMBERS.format(picked)} of ${NUMBERS.format(grid.total)} selected`);
       else say(count, shown === "trash" ? `${plural(grid.total, "picture")} in the trash` : plural(grid.total, "picture"));
       const trash = shown === "trash";
       for (const node of [starAll, saveAll, dropAll]) show(node, picked > 0 && !trash);
@@ -284,6 +284,7 @@ export default {
       say(pill, `↑ ${plural(waiting, "new picture")}`);
       show(pill, waiting > 0);
       sayEmpty();
+      if (held && held.hidden) grid.focus(); // the button that was pressed has gone
     };
     const backends = () => {
       const now = backend.value;
@@ -292,7 +293,7 @@ export default {
     };
     const trashed = () => {
       const there = model.get("trashed");
-      say(kinds[3], there ? `Trash (${there.toLocaleString()})` : "Trash");
+      say(kinds[3], there ? `Trash (${NUMBERS.format(there)})` : "Trash");
     };
     const newest = () => {
       grid.toTop();

@@ -10,7 +10,7 @@ const SWIPE_PX = 60;
 const stage = ({ told, swiped }) => {
   const img = h("img", { alt: "", draggable: false });
   const wait = h("p", { class: "lab-viewer-wait", role: "status" });
-  const node = h("div", { class: "lab-viewer-stage" }, img, wait);
+  const node = h("div", { class: "lab-viewer-stage", tabIndex: -1 }, img, wait);
   const fingers = new Map(); // pointer id -> where it is
   let size = { width: 1, height: 1 };
   let fit = 1; // pixels of the window for one of the picture
@@ -134,7 +134,12 @@ const viewer = ({ grid, ask, toast, deeds, home }) => {
 
   const percent = h("output", { class: "lab-viewer-percent", "aria-label": "Zoom" });
   const picture = stage({ told: (now) => say(percent, `${now} %`), swiped: (by) => go(by) });
-  const round = (label, sign, act) => h("button", { class: "lab-viewer-round", type: "button", "aria-label": label, title: label, onclick: act }, sign);
+  const round = (label, sign, act) => {
+    const node = pressable(sign, act, "lab-viewer-round");
+    node.setAttribute("aria-label", label);
+    node.title = label;
+    return node;
+  };
   const newer = round("Newer picture", "‹", () => go(-1));
   const older = round("Older picture", "›", () => go(1));
   const place = h("span", { class: "lab-viewer-place" });
@@ -155,15 +160,36 @@ const viewer = ({ grid, ask, toast, deeds, home }) => {
   const facts = h("dl", { class: "lab-viewer-facts" });
   const json = h("pre", { tabIndex: 0, "aria-label": "Recipe as JSON" });
   const whole = h("details", { class: "lab-viewer-json" }, h("summary", {}, "Whole recipe"), json);
-  const button = (label, act, more = "") => h("button", { class: `lab-button ${more}`, type: "button", onclick: act }, label);
-  const again = button("Generate again", () => deeds.again(item, again));
-  const vary = button("Vary", () => deeds.vary(item, vary));
-  const use = button("Use as input", () => deeds.use(item, use));
-  const star = button("☆ Favourite", () => deeds.star(item));
+  // what costs money takes a second press, of the same picture
+  const making = (word, act) => {
+    let armed = false;
+    let timer;
+    const node = pressable(word, () => {
+      if (price() && !armed) {
+        armed = true;
+        say(node, `Pay ${price()}?`);
+        timer = setTimeout(rest, SURE_MS);
+        return;
+      }
+      rest();
+      act();
+    });
+    const rest = () => {
+      clearTimeout(timer);
+      armed = false;
+      say(node, price() ? `${word} · ${price()}` : word);
+    };
+    return { node, rest };
+  };
+  const price = () => (recipe && recipe.price ? recipe.price.split(" ")[0] : "");
+  const { node: again, rest: restAgain } = making("Generate again", () => deeds.again(item, again));
+  const { node: vary, rest: restVary } = making("Vary", () => deeds.vary(item, vary));
+  const use = pressable("Use as input", () => deeds.use(item, use));
+  const star = pressable("☆ Favourite", () => deeds.star(item));
   const save = h("a", { class: "lab-button" }, "Download");
-  const remove = button("Delete", () => deeds.remove(item), "lab-danger");
-  const copy = button("Copy recipe", () => copied(recipe ? recipe.text : "", "The recipe"));
-  const copyPrompt = button("Copy prompt", () => copied(recipe ? recipe.prompt : item.prompt, "The prompt"));
+  const remove = pressable("Delete", () => deeds.remove(item), "lab-button lab-danger");
+  const copy = pressable("Copy recipe", () => copied(recipe ? recipe.text : "", "The recipe"));
+  const copyPrompt = pressable("Copy prompt", () => copied(recipe ? recipe.prompt : item.prompt, "The prompt"));
   const shut = round("Close (Escape)", "×", () => box.close());
   shut.classList.add("lab-viewer-shut");
   again.title = "A new job with the same recipe and the same seed";
@@ -198,6 +224,11 @@ const viewer = ({ grid, ask, toast, deeds, home }) => {
     say(star, item.favourite ? "★ Favourite" : "☆ Favourite");
     star.setAttribute("aria-pressed", String(item.favourite));
   };
+  const sayPlace = () => {
+    hold(newer, at === 0);
+    hold(older, at >= grid.total - 1);
+    say(place, `${NUMBERS.format(at + 1)} of ${NUMBERS.format(grid.total)}`);
+  };
   const draw = () => {
     recipe = null;
     say(title, item.file);
@@ -212,14 +243,11 @@ const viewer = ({ grid, ask, toast, deeds, home }) => {
     dressStar();
     save.href = fileUrl(item);
     save.download = item.file;
-    again.disabled = vary.disabled = true; // until the recipe says that there is one
-    copy.disabled = true;
-    copyPrompt.disabled = !item.prompt;
-    say(again, "Generate again");
-    say(vary, "Vary");
-    newer.disabled = at === 0;
-    older.disabled = at >= grid.total - 1;
-    say(place, `${(at + 1).toLocaleString()} of ${grid.total.toLocaleString()}`);
+    for (const node of [again, vary, copy]) hold(node, true); // until the recipe says that there is one
+    hold(copyPrompt, !item.prompt);
+    restAgain();
+    restVary();
+    sayPlace();
     picture.put(item);
     tell(item.file);
   };
@@ -235,11 +263,11 @@ const viewer = ({ grid, ask, toast, deeds, home }) => {
       list([...file(), ...said.facts]);
       say(json, said.text);
       show(whole, Boolean(said.text));
-      again.disabled = vary.disabled = !said.repeatable;
-      copy.disabled = !said.text;
-      copyPrompt.disabled = !said.prompt;
-      say(again, said.price ? `Generate again · ${said.price}` : "Generate again");
-      say(vary, said.price ? `Vary · ${said.price}` : "Vary");
+      for (const node of [again, vary]) hold(node, !said.repeatable);
+      hold(copy, !said.text);
+      hold(copyPrompt, !said.prompt);
+      restAgain();
+      restVary();
     } catch (error) {
       if (!item || item.file !== name) return;
       say(note, `${sentence(error.message)} ${error.remedy || ""}`);
@@ -271,7 +299,8 @@ const viewer = ({ grid, ask, toast, deeds, home }) => {
     if (to >= 0 && to < grid.total) showAt(to);
   };
 
-  box.addEventListener("keydown", (event) => {
+  const onKey = (event) => {
+    if (!box.open) return;
     event.stopPropagation();
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const inText = event.target === json;
@@ -288,7 +317,9 @@ const viewer = ({ grid, ask, toast, deeds, home }) => {
     else if (event.key === "Delete") deeds.remove(item);
     else return;
     event.preventDefault();
-  });
+  };
+  // a click on the picture leaves the focus nowhere: the keys count all the same
+  document.addEventListener("keydown", onKey);
   box.addEventListener("click", (event) => event.target === box && box.close());
   box.addEventListener("close", () => {
     asked += 1;
@@ -317,9 +348,7 @@ const viewer = ({ grid, ask, toast, deeds, home }) => {
         item = there;
         at = index;
         dressStar();
-        newer.disabled = at === 0;
-        older.disabled = at >= grid.total - 1;
-        say(place, `${(at + 1).toLocaleString()} of ${grid.total.toLocaleString()}`);
+        sayPlace();
       } else {
         at = index;
         item = there;
@@ -327,6 +356,7 @@ const viewer = ({ grid, ask, toast, deeds, home }) => {
       }
     },
     end() {
+      document.removeEventListener("keydown", onKey);
       picture.end();
       if (box.open) box.close();
     },

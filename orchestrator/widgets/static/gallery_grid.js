@@ -6,7 +6,8 @@ const CAPTION_PX = 40;
 const FEWEST_COLUMNS = 3;
 const FIRST_SHOWN = 9; // three times three, before anything is known
 const SPARE_ROWS = 3; // above and below what is in sight
-const MOST_ASKED = 400; // pictures in one question
+const LEAST_ASKED = 120; // pictures in one question: a row at a time would be a question at every turn of the wheel
+const MOST_ASKED = 400;
 const REST_MS = 90; // scrolling has come to rest: nothing is asked for while it flies past
 
 // `ask` brings windows of the list, `act` is told what the user does: open, star, remove, selection, shown, failed.
@@ -15,6 +16,7 @@ const pictureGrid = ({ ask, act, stickyBottom }) => {
   const scroller = isPage() ? null : h("div", { class: "lab-pics-scroll" }, body);
   const rows = new Map(); // number -> its node
   const cells = new Map(); // file -> { node, item, … }
+  const free = []; // cells of rows that went out of sight, for those that come
   const selected = new Set(); // files
   let query = { filters: {}, asOf: null };
   let generation = 0;
@@ -25,12 +27,14 @@ const pictureGrid = ({ ask, act, stickyBottom }) => {
   let known = new Map(); // index -> item, of this generation
   let before = new Map(); // of the last one: shown until this one's first answer
   const pending = new Set(); // indices asked for
+  let measured = 0; // the width that columns and rows are for
   let columns = FEWEST_COLUMNS;
   let rowPx = THUMB_PX + CAPTION_PX + GAP_PX;
   let active = 0; // where the keys are
   let door = 0; // the cell that Tab comes to: that one, or the first in sight when it is far away
   let anchor = null; // where a range begins
   let lastTop = 0;
+  let rising = false; // which way it goes
   let flying = false;
   let landing;
   let frame = 0;
@@ -41,7 +45,8 @@ const pictureGrid = ({ ask, act, stickyBottom }) => {
 
   const measure = () => {
     const width = body.clientWidth;
-    if (!width) return false; // not on the page yet
+    if (!width || width === measured) return Boolean(width); // 0: not on the page yet
+    measured = width;
     columns = Math.max(FEWEST_COLUMNS, Math.ceil((width + GAP_PX) / (THUMB_PX + GAP_PX)));
     const side = Math.floor((width - GAP_PX * (columns - 1)) / columns);
     rowPx = side + CAPTION_PX + GAP_PX;
@@ -103,7 +108,10 @@ const pictureGrid = ({ ask, act, stickyBottom }) => {
       if (first < 0) first = index;
       last = index;
     }
-    if (first >= 0) fetchWindow(first, Math.min(MOST_ASKED, last - first + 1));
+    if (first < 0) return;
+    if (rising) first = Math.max(0, Math.min(first, last + 1 - LEAST_ASKED));
+    else last = Math.max(last, Math.min(first + LEAST_ASKED, answered ? total : Infinity) - 1);
+    fetchWindow(first, Math.min(MOST_ASKED, last - first + 1));
   };
   // Ask for everything anew; what is shown stays until the answer is there.
   const reload = ({ filters = null, latest = false } = {}) => {
@@ -166,6 +174,12 @@ const pictureGrid = ({ ask, act, stickyBottom }) => {
       img.fetchPriority = soon ? "high" : "auto";
       img.src = cell.item.thumb;
     };
+    cell.clear = () => {
+      node.remove();
+      node.classList.remove("lab-there");
+      img.removeAttribute("src"); // what is not there yet need not come any more
+      delete img.dataset.src;
+    };
     cell.dress = (item, index) => {
       if (cell.item !== item) {
         cell.item = item;
@@ -198,7 +212,7 @@ const pictureGrid = ({ ask, act, stickyBottom }) => {
   const draw = () => {
     cancelAnimationFrame(frame);
     frame = 0;
-    if (!measure()) return;
+    if (!measured && !measure()) return;
     const all = Math.ceil(total / columns);
     body.style.height = `${Math.max(0, all * rowPx - GAP_PX)}px`;
     body.setAttribute("aria-rowcount", all);
@@ -213,6 +227,7 @@ const pictureGrid = ({ ask, act, stickyBottom }) => {
         draw();
       }, REST_MS);
     }
+    if (top !== lastTop) rising = top < lastTop;
     lastTop = top;
     const first = Math.max(0, Math.floor(top / rowPx) - SPARE_ROWS);
     const beyond = Math.ceil((top + height) / rowPx) + SPARE_ROWS;
@@ -244,7 +259,7 @@ const pictureGrid = ({ ask, act, stickyBottom }) => {
           continue;
         }
         // a list that has just moved may name a file twice for a moment
-        const cell = (!used.has(item.file) && cells.get(item.file)) || makeCell();
+        const cell = (!used.has(item.file) && cells.get(item.file)) || free.pop() || makeCell();
         used.set(item.file, cell);
         cell.dress(item, index);
         cell.mark();
@@ -258,7 +273,11 @@ const pictureGrid = ({ ask, act, stickyBottom }) => {
       row.remove();
       rows.delete(number);
     }
-    for (const [file, cell] of cells) if (used.get(file) !== cell) cell.node.querySelector("img").removeAttribute("src");
+    for (const [file, cell] of cells) {
+      if (used.get(file) === cell) continue;
+      cell.clear();
+      free.push(cell);
+    }
     cells.clear();
     for (const [file, cell] of used) cells.set(file, cell);
     if (held && !body.contains(document.activeElement)) focusActive();
@@ -269,7 +288,7 @@ const pictureGrid = ({ ask, act, stickyBottom }) => {
   };
   const nodeAt = (index) => body.querySelector(`[data-index="${index}"]`);
   const focusActive = () => {
-    const node = nodeAt(active);
+    const node = nodeAt(active) || nodeAt(door);
     if (node) node.focus({ preventScroll: true });
   };
   const mark = () => {
@@ -400,6 +419,7 @@ const pictureGrid = ({ ask, act, stickyBottom }) => {
     atTop,
     toTop,
     goTo,
+    focus: focusActive,
     itemAt,
     redraw: soon,
     get query() { return query; },

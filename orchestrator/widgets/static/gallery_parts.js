@@ -23,9 +23,19 @@ const bytes = (size) => {
   return `${(size / 1e6).toFixed(size < 1e7 ? 1 : 0)} MB`;
 };
 
-const moment = (iso) => new Date(iso).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+// made once: they are slow to make, and a grid says many times
+const TIMES = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const NUMBERS = new Intl.NumberFormat();
 
-const plural = (number, one, many = `${one}s`) => `${number.toLocaleString()} ${number === 1 ? one : many}`;
+const moment = (iso) => TIMES.format(new Date(iso));
+
+const plural = (number, one, many = `${one}s`) => `${NUMBERS.format(number)} ${number === 1 ? one : many}`;
+
+// A button that can be held back without losing the focus, which a disabled one would.
+const pressable = (label, act, more = "lab-button") =>
+  h("button", { class: more, type: "button", onclick: (event) => isHeld(event.currentTarget) || act(event.currentTarget) }, label);
+const hold = (node, on) => node.setAttribute("aria-disabled", String(Boolean(on)));
+const isHeld = (node) => node.getAttribute("aria-disabled") === "true";
 
 // Questions to the kernel as promises. A refusal is an Error with a remedy.
 const asker = (model, heard) => {
@@ -66,11 +76,16 @@ const toaster = (home) => {
   const region = h("div", { class: "lab-toasts", role: "status" }, node);
   home.append(region);
   let timer;
+  let before = null; // where the focus came from, and goes back to
   const hide = () => {
     clearTimeout(timer);
-    if (node.contains(document.activeElement)) document.activeElement.blur();
+    const held = node.contains(document.activeElement);
     show(node, false);
+    if (held && before && before.isConnected) before.focus({ preventScroll: true });
   };
+  node.addEventListener("focusin", (event) => {
+    if (!node.contains(event.relatedTarget)) before = event.relatedTarget;
+  });
   const wait = () => {
     clearTimeout(timer);
     timer = setTimeout(hide, TOAST_MS);

@@ -274,7 +274,7 @@ export default {
         before.set(row.id, text);
         if (list.children[index] !== node) list.insertBefore(node, list.children[index] || null);
       });
-      if (lost >= 0 && list.children.length) list.children[Math.min(lost, list.children.length - 1)].focus({ preventScroll: true });
+      if (lost >= 0) (list.children[Math.min(lost, list.children.length - 1)] || search).focus({ preventScroll: true });
       const { status, backend: name, text } = wanted();
       const filtered = Boolean(status || name || text);
       say(empty, filtered ? "No job is like that." : "No jobs yet. Describe a picture and press Generate.");

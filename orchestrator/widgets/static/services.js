@@ -52,7 +52,7 @@ export default {
         say(message, next.message || next.where);
         node.title = [next.where, sentence(next.message), next.remedy].filter(Boolean).join(" ");
         say(remedy.firstElementChild, sentence(next.message || `${next.title} is not running`));
-        say(remedy.lastElementChild, next.remedy);
+        advise(remedy.lastElementChild, next.remedy);
         show(remedy, next.status === "stopped");
         node.tick();
       };

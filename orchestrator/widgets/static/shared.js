@@ -16,6 +16,14 @@ const say = (node, text) => {
   if (node.textContent !== text) node.textContent = text; // untouched nodes do not flicker, nor speak again
 };
 
+// A remedy, with the commands that it has between backticks.
+const advise = (node, text) => {
+  if (node.dataset.advice === text) return;
+  node.dataset.advice = text;
+  const parts = text.split("`");
+  node.replaceChildren(...(parts.length % 2 ? parts.map((part, index) => (index % 2 ? h("code", {}, part) : part)) : [text]));
+};
+
 // An error's message as a sentence, so that its remedy can follow.
 const sentence = (text) => (text && !/[.!?…]$/.test(text) ? `${text}.` : text || "");
 
@@ -77,7 +85,8 @@ const asking = (button, question, act) => {
     rest();
     act(sure);
   });
-  button.addEventListener("blur", rest);
+  // not at once: the buttons beside it would move away under a click that has begun
+  button.addEventListener("blur", () => setTimeout(rest, 250));
 };
 
 // Listens to a model until the view is taken away, and tells the kernel that a page shows it: a view that nobody
@@ -116,7 +125,7 @@ const banner = (model, heard) => {
   const draw = () => {
     const said = model.get("banner") || {};
     say(text, sentence(said.text));
-    say(remedy, said.remedy || "");
+    advise(remedy, said.remedy || "");
     show(node, Boolean(said.text));
   };
   heard.on("change:banner", draw);
@@ -133,7 +142,7 @@ const notice = (model, heard) => {
   heard.on("change:notice", () => {
     const said = model.get("notice") || {};
     say(text, sentence(said.text));
-    say(remedy, said.remedy || "");
+    advise(remedy, said.remedy || "");
     node.classList.toggle("lab-good", Boolean(said.good));
     show(node, Boolean(said.text));
     clearTimeout(timer);
@@ -217,7 +226,7 @@ const failureBox = () => {
     if (!failure) return;
     node.classList.toggle("lab-passing", row.status !== "failed");
     say(text, sentence(row.ambiguous ? `This may have been paid for already. ${failure.text}` : failure.text));
-    say(remedy, failure.remedy);
+    advise(remedy, failure.remedy);
   };
   return node;
 };
