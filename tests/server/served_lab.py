@@ -31,16 +31,21 @@ sys.exit(up(Lab.open(), port=int(sys.argv[1]), browser=False, orphan_grace_s=flo
 
 
 class ServedLab:
-    """`orchestrator up` on a free port, in `folder`. Stop it at the end.
+    """`orchestrator up` on a free port or the given one, in `folder`. Stop it at the end.
 
     With `orphan_grace_s` the kernel of a page that was left ends that soon, instead of after the usual time.
     """
 
     def __init__(
-        self, folder: Path, *, orphan_grace_s: float | None = None, **variables: str
+        self,
+        folder: Path,
+        *,
+        port: int | None = None,
+        orphan_grace_s: float | None = None,
+        **variables: str,
     ) -> None:
         (folder / "paths.json").write_text("{}")
-        self.port = free_port()
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         unset = {"COMFY_URL", "BFL_API_KEY", "ADMIN_URL"}
         environment = {key: value for key, value in os.environ.items() if key not in unset}

@@ -1,0 +1,78 @@
+"""Ten visitors at once, while the worker is killed and the server is restarted under them."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from browser import CHROMIUM, MISSING, chromium
+from served_lab import TOKEN, ServedLab, until
+
+from orchestrator.jobs import Status
+
+if CHROMIUM is None:
+    pytest.skip(MISSING, allow_module_level=True)
+
+from playwright.sync_api import Page, expect
+
+VISITORS = 10
+PATIENCE_MS = 90_000  # ten pages start ten kernels
+QUICK = {"steps": 2, "width": 64, "height": 64}
+
+
+def shows(page: Page, prompt: str) -> None:
+    expect(page.get_by_role("listitem").filter(has_text=prompt).first).to_contain_text(
+        "done", timeout=PATIENCE_MS
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills with SIGKILL")
+@pytest.mark.timeout(400)
+def test_ten_visitors_see_everything_through_a_killed_worker_and_a_restarted_server(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "lab"
+    folder.mkdir()
+    served = ServedLab(folder)
+    try:
+        with chromium(tmp_path / "profile") as context:
+            pages = [context.new_page() for _ in range(VISITORS)]
+            for page in pages:
+                page.goto(f"{served.url}/dashboard?token={TOKEN}", wait_until="commit")
+            for page in pages:
+                expect(page.get_by_label("Prompt", exact=True)).to_be_visible(timeout=PATIENCE_MS)
+
+            killed = served.worker()
+            assert killed is not None
+            os.kill(killed, signal.SIGKILL)
+            job = served.lab.submit("seen by all", params=QUICK)
+            assert served.ended(job, timeout_s=60).status is Status.DONE
+            for page in pages:
+                shows(page, "seen by all")
+
+            served.stop()
+            for page in pages:
+                page.bring_to_front()  # a hidden page does not ask
+                expect(page.get_by_role("alert").filter(visible=True).first).to_contain_text(
+                    re.compile("does not answer|session", re.IGNORECASE), timeout=PATIENCE_MS
+                )
+            served = ServedLab(folder, port=served.port)
+            for page in pages[:2]:
+                page.bring_to_front()
+                page.get_by_role("button", name="Reload").filter(visible=True).first.click(
+                    timeout=PATIENCE_MS
+                )
+                shows(page, "seen by all")
+            for page in pages[2:]:
+                page.close()
+            again = served.lab.submit("after the restart", params=QUICK)
+            for page in pages[:2]:
+                shows(page, "after the restart")
+            assert served.lab.store.get(again.id).status is Status.DONE
+            until(lambda: len(served.page_kernels()) <= 2, 60)
+    finally:
+        served.stop()
