@@ -286,11 +286,10 @@ def _process(pid: int) -> dict[str, Any]:
 def _queue(store: Store) -> QueueHealth:
     store.refresh()
     counts = store.counts()
-    waiting = [job for job in store.snapshot() if job.is_waiting]
-    ages = [(store.now() - job.created_at).total_seconds() for job in waiting]
+    _, oldest = store.waiting()
     return QueueHealth(
         counts={status.value: counts[status] for status in Status},
-        oldest_waiting_s=round(max(ages), 1) if ages else None,
+        oldest_waiting_s=round((store.now() - oldest).total_seconds(), 1) if oldest else None,
         corrupt_files=len(store.quarantine.files()),
     )
 

@@ -102,8 +102,8 @@ class _Last:
 
 
 class Broadcaster:
-    """The events of one server. Begins with its first client, and from then on keeps the newest for those who come
-    back. To be used in one event loop; it listens to the store's threads."""
+    """The events of one server, the newest of them kept for those who come back. To be used in one event loop; it
+    listens to the store's threads."""
 
     def __init__(
         self,
@@ -149,9 +149,8 @@ class Broadcaster:
         """How many follow."""
         return len(self._clients)
 
-    async def join(self, last_id: str | None, *, cut: Callable[[], None]) -> Client:
-        """A new follower, who gets what it missed since `last_id`, as far as that is known. `cut` breaks its
-        connection off. Raises OSError."""
+    async def begin(self) -> None:
+        """Listen to the lab from now on, if it does not yet. Raises OSError."""
         if self._opening is None:
             self._opening = asyncio.create_task(self._open(), name="open the stream")
         try:
@@ -159,6 +158,11 @@ class Broadcaster:
         except OSError:
             self._opening = None
             raise
+
+    async def join(self, last_id: str | None, *, cut: Callable[[], None]) -> Client:
+        """A new follower, who gets what it missed since `last_id`, as far as that is known. `cut` breaks its
+        connection off. Raises OSError."""
+        await self.begin()
         client = Client(backlog=self._backlog + self._most_kept, cut=cut)
         client.put([f"retry: {RETRY_MS}\nid: {self._id(self._number)}\n\n".encode()])
         if last_id:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,13 +16,15 @@ from orchestrator.server.limits import Limits
 from orchestrator.server.metrics import Metrics
 from orchestrator.server.texts import JobTexts
 
+logger = logging.getLogger(__name__)
+
 HEALTH_AGE_S = (
     1.0  # many visitors ask at once; each probe asks ComfyUI, the FLUX API and every disk
 )
 
 
 class Panel:
-    """The lab's web side, as one server has it. Cheap to make: nothing runs until the first client of the stream."""
+    """The lab's web side, as one server has it. Cheap to make: nothing runs until `begin`, or the first client."""
 
     def __init__(
         self,
@@ -42,6 +45,13 @@ class Panel:
         self.metrics = Metrics(lab, clients=lambda: self.stream.clients)
         self._probe: asyncio.Task[HealthReport] | None = None
         self._probed_at = 0.0
+
+    async def begin(self) -> None:
+        """Follow the lab before anybody asks: lists need not look at every file then."""
+        try:
+            await self.stream.begin()
+        except OSError:
+            logger.exception("Could not follow the lab; the next client of the stream tries again")
 
     async def health(self) -> HealthReport:
         """The lab's health, at most a second old."""

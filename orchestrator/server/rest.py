@@ -39,4 +39,5 @@ def load(app: ServerApp, lab: Lab, **options: Any) -> Panel:
     rest = PathMatches(url_path_join(base_url, r"/api/.*"))
     rule = router.process_rule(Rule(rest, UnknownHandler, shared))
     router.rules.insert(len(router.rules) - 1, rule)
+    app.io_loop.add_callback(panel.begin)
     return panel

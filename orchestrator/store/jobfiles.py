@@ -210,8 +210,18 @@ class JobFiles:
         return gone
 
     def refresh(self, *, force: bool = False) -> list[str]:
-        """Notice what other processes changed; returns the ids of changed jobs."""
-        return self._index.refresh(force=force)
+        """Notice what other processes changed; returns the ids of changed jobs.
+
+        While somebody is told of changes, those are noticed within milliseconds anyway: then only what files there
+        are is looked at, unless `force` asks for more.
+        """
+        watcher = self._watcher
+        if watcher is not None and watcher.is_current and not force:
+            changed = self._index.refresh_names()
+        else:
+            changed = self._index.refresh(force=force)
+        pass
+        return changed
 
     def watch(self, on_change: OnChange, *, force_polling: bool = False) -> Subscription:
         """Call back with the ids of jobs whose file or progress changed, whoever changed it; until ended.
@@ -250,7 +260,7 @@ class JobFiles:
         self._tell(changed)
 
     def _look(self) -> None:
-        changed = set(self.refresh())
+        changed = set(self._index.refresh())
         if self._watcher is not None and self._watcher.polling:
             changed |= self.progress.changed()
         self._tell(changed)

@@ -63,6 +63,11 @@ class Watcher:
         """Begin to watch."""
         self._thread.start()
 
+    @property
+    def is_current(self) -> bool:
+        """Whether events come, and everything was compared lately."""
+        return not self.polling and time.monotonic() - self._looked < 2 * RECONCILE_S
+
     def stop(self) -> None:
         """Ask the thread to end; it notices within half a second."""
         self._stop.set()

@@ -356,6 +356,7 @@ def test_what_costs_money_is_asked_for_twice_with_its_price(
 def test_use_as_input_copies_the_picture_and_says_its_name(page: Page, served: ServedLab) -> None:
     box = opened(page, "red fox")
     box.get_by_role("button", name="Use as input").click()
+    expect(toast(page)).to_contain_text("Copied to the input folder")
     (copy,) = list(served.lab.paths.drop_in.glob("*.png"))
     expect(toast(page)).to_contain_text(copy.name)
     toast(page).get_by_role("button", name="Copy name").click()

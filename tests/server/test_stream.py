@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -155,6 +156,38 @@ def test_a_service_that_comes_or_goes_is_told(server: BareServer, listen: Listen
     finally:
         presence.end()
     assert listener.until(2, "health:changed")[1].data["worker"]["status"] == "stopped"
+
+
+def test_nothing_is_lost_while_others_read_the_same_files(
+    server: BareServer, listen: Listen
+) -> None:
+    listener = listen()
+    done = threading.Event()
+
+    def read() -> None:
+        with httpx.Client(base_url=server.url, headers=server.token) as http:
+            while not done.is_set():
+                http.get("/api/jobs")
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    try:
+        jobs = [server.lab.submit(f"read {n}", hold=True) for n in range(60)]
+        for job in jobs[::2]:
+            server.lab.cancel(job.id)
+        cancelled = {job.id for job in jobs[::2]}
+
+        def told(status: str) -> set[str]:
+            events = list(listener.events)
+            return {e.job_id for e in events if e.data["job"].get("status") == status}
+
+        eventually(lambda: told("cancelled") == cancelled)
+        eventually(lambda: told("created") >= {job.id for job in jobs} - cancelled)
+    finally:
+        done.set()
+        for reader in readers:
+            reader.join()
 
 
 # ------------------------------------------------------------------------------ coming back
