@@ -137,7 +137,7 @@ def health(as_json: AsJson = False) -> None:
         _print_json(report.model_dump(mode="json", by_alias=True, exclude_none=True))
     else:
         table = Table(box=None, show_header=False)
-        for name in ("panel", "comfyui", "bfl", "worker"):
+        for name in ("panel", "comfyui", "bfl", "worker", "monitor", "guardian"):
             part = getattr(report, name)
             colour = {"running": "green", "stopped": "red"}.get(part.status, "yellow")
             table.add_row(name, f"[{colour}]{part.status}[/]", escape(part.message))

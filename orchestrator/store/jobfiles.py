@@ -220,7 +220,7 @@ class JobFiles:
             changed = self._index.refresh_names()
         else:
             changed = self._index.refresh(force=force)
-        pass
+        self._tell(set(changed))  # the watcher will find nothing new any more
         return changed
 
     def watch(self, on_change: OnChange, *, force_polling: bool = False) -> Subscription:

@@ -7,6 +7,7 @@ import base64
 import json
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -17,13 +18,12 @@ from pydantic.alias_generators import to_camel
 from orchestrator import backends
 from orchestrator.errors import ImageNotFound, JobNotFound, OrchestratorError, RequestInvalid
 from orchestrator.gallery import GalleryImage, TrashedImage
-from orchestrator.gallery.trash import FOLDER, STAMP
 from orchestrator.jobs import Failure
 from orchestrator.lab import Lab
 from orchestrator.widgets.pictures import facts, item, job_state, params, title
 from orchestrator.widgets.rows import short_id
 from orchestrator.widgets.thumbnails import THUMBNAILS
-from orchestrator.widgets.view import Action, LiveView, Message, _static
+from orchestrator.widgets.view import Action, LiveView, Message, static
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class Gallery(LiveView):
 
     @traitlets.default("_esm")
     def _read_parts(self) -> str:
-        return "".join(_static(part) for part in ("shared.js", *PARTS))
+        return "".join(static(part) for part in ("shared.js", *PARTS))
 
     # ---------------------------------------------------------------- following
 
@@ -228,8 +228,9 @@ class Gallery(LiveView):
         ]
 
     def _thrown_item(self, image: TrashedImage) -> dict[str, Any]:
-        batch = self._lab.paths.drop_out / FOLDER / image.deleted_at.strftime(STAMP)
-        small = THUMBNAILS.of(batch / image.file, side=SIDE_PX)
+        small = None
+        with suppress(ImageNotFound):  # put back by somebody else
+            small = THUMBNAILS.of(self._lab.gallery.trashed_path(image), side=SIDE_PX)
         data = base64.b64encode(small).decode() if small else ""
         return {
             "file": image.file,

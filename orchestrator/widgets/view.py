@@ -31,7 +31,8 @@ Life = Callable[[], Coroutine[Any, Any, None]]
 
 
 @cache
-def _static(name: str) -> str:
+def static(name: str) -> str:
+    """The text of a file that comes with the views."""
     return (STATIC / name).read_text(encoding="utf-8")
 
 
@@ -63,12 +64,12 @@ class View(anywidget.AnyWidget):
     @traitlets.default("_esm")
     def _read_script(self) -> str:
         # one module: what a widget's script imports would have to be served from somewhere
-        return _static("shared.js") + _static(f"{self.script}.js")
+        return static("shared.js") + static(f"{self.script}.js")
 
     @traitlets.default("_css")
     def _read_style(self) -> str:
         own = f"{self.script}.css"
-        return _static("lab.css") + (_static(own) if (STATIC / own).is_file() else "")
+        return static("lab.css") + (static(own) if (STATIC / own).is_file() else "")
 
     @property
     def tasks(self) -> frozenset[asyncio.Task[None]]:
