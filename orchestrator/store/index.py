@@ -24,6 +24,7 @@ from orchestrator.store.layout import JOB_ID
 
 MAX_FILE = 1_000_000  # bytes; a larger file is no job and is not read
 TICK_NS = 20_000_000  # older kernels stamp files only every few ms: a younger stamp proves nothing
+LISTED_S = 0.05  # younger than this a list of names is new enough where events come as well
 TIME_LENGTH = len("2026-11-22T12:00:00.000000Z")
 WAITING = frozenset({Status.CREATED, Status.QUEUED})
 Signature = tuple[int, int, int]
@@ -117,6 +118,7 @@ class Index:
         self._ordered: list[tuple[str, str]] | None = None
         self._folder_ns: int | None = None
         self._listed_ns: int | None = None
+        self._listed_at = 0.0
         self._settled = False
 
     # ---------------------------------------------------------------- reading
@@ -158,6 +160,7 @@ class Index:
         entry = Entry(document, _signature(stat), trusted=False)
         entry._job = job
         self._set(job.id, entry)
+        self._listed_ns = os.stat(self._root).st_mtime_ns  # there is nothing to find but this
 
     def drop(self, job_id: str) -> None:
         """Forget a job that has left the folder."""
@@ -206,11 +209,14 @@ class Index:
     def refresh_names(self) -> list[str]:
         """Notice which files appeared or went; returns their ids. What changed inside a file has to be told by events.
 
-        A tenth of the cost of `refresh` while others write.
+        A fraction of the cost of `refresh` while others write.
         """
         folder_ns = os.stat(self._root).st_mtime_ns
         if folder_ns in {self._folder_ns, self._listed_ns}:
             return []
+        if time.monotonic() - self._listed_at < LISTED_S:
+            return []
+        self._listed_at = time.monotonic()
         names = {name[:-5] for name in os.listdir(self._root) if name.endswith(".json")}
         with self._lock:
             new, gone = names - self._entries.keys(), self._entries.keys() - names

@@ -17,6 +17,7 @@ from bare_server import BareServer, eventually
 from listener import Listener
 from PIL import Image
 
+from orchestrator.files import write_whole
 from orchestrator.health import HealthReport
 from orchestrator.images import publish
 from orchestrator.jobs import Job, Progress
@@ -100,7 +101,7 @@ def test_the_same_thing_is_not_told_twice(server: BareServer, listen: Listen) ->
     job = server.lab.submit("once", hold=True)
     path = server.lab.store.layout.job(job.id)
     for _ in range(3):
-        path.write_bytes(path.read_bytes())
+        write_whole(path, path.read_bytes())
     server.generate("the last one", hold=True)
     events = listener.until(2)
     assert [event.job_id for event in events].count(job.id) == 1

@@ -49,7 +49,8 @@ def test_a_submitted_job_is_done_by_the_worker_kernel_on_the_embedded_engine(
 def test_health_says_that_all_is_well_and_where(served: ServedLab) -> None:
     report = served.api("GET", "/api/health")
     assert report["well"] is True
-    assert report["panel"] == {"status": "running", "message": "", "port": served.port}
+    assert report["panel"]["status"] == "running"
+    assert report["panel"]["port"] == served.port
     assert report["worker"]["status"] == report["comfyui"]["status"] == "running"
     assert report["worker"]["pid"] == served.worker()
     assert report["comfyui"]["embeddedEngine"] is True

@@ -84,6 +84,36 @@ def test_live_progress_is_told_of_and_merged_and_never_rewrites_the_job(
         stop()
 
 
+def test_what_a_reader_of_the_same_process_notices_first_is_told_of_as_well(tmp_path: Path) -> None:
+    with opened(tmp_path) as store, opened(tmp_path) as other:
+        told, stop = watched(store)
+        for n in range(20):
+            other.create(make_job(f"job-{n}"))
+            store.refresh(force=True)  # before the watcher's thread has its turn
+        waiting = {f"job-{n}" for n in range(20)}
+        while waiting:
+            waiting -= told.get(timeout=5)
+        stop()
+
+
+def test_a_watched_store_knows_at_once_what_came_and_what_went(tmp_path: Path) -> None:
+    with opened(tmp_path) as store, opened(tmp_path) as other:
+        _, stop = watched(store)
+        other.create(make_job("old"))
+
+        def known() -> set[str]:
+            store.refresh()
+            return {job.id for job in store.snapshot()}
+
+        until(lambda: known() == {"old"}, within_s=5)
+        for n in range(10):
+            job = other.create(make_job(f"job-{n}"))
+            until(lambda job=job: known() == {"old", job.id}, within_s=0.5)
+            other.layout.job(job.id).unlink()
+            until(lambda: known() == {"old"}, within_s=0.5)
+        stop()
+
+
 def test_what_happened_before_the_watch_is_told_of_too(tmp_path: Path) -> None:
     with opened(tmp_path) as store, opened(tmp_path) as other:
         other.create(make_job("a"))
