@@ -24,7 +24,6 @@ from orchestrator.store.layout import JOB_ID
 
 MAX_FILE = 1_000_000  # bytes; a larger file is no job and is not read
 TICK_NS = 20_000_000  # older kernels stamp files only every few ms: a younger stamp proves nothing
-LISTED_S = 0.05  # younger than this a list of names is new enough where events come as well
 TIME_LENGTH = len("2026-11-22T12:00:00.000000Z")
 WAITING = frozenset({Status.CREATED, Status.QUEUED})
 Signature = tuple[int, int, int]
@@ -118,10 +117,13 @@ class Index:
         self._ordered: list[tuple[str, str]] | None = None
         self._folder_ns: int | None = None
         self._listed_ns: int | None = None
-        self._listed_at = 0.0
         self._settled = False
 
     # ---------------------------------------------------------------- reading
+
+    def __len__(self) -> int:
+        """How many jobs it knows."""
+        return len(self._entries)
 
     def entries(self) -> list[tuple[str, Entry]]:
         """A copy of everything known."""
@@ -214,9 +216,6 @@ class Index:
         folder_ns = os.stat(self._root).st_mtime_ns
         if folder_ns in {self._folder_ns, self._listed_ns}:
             return []
-        if time.monotonic() - self._listed_at < LISTED_S:
-            return []
-        self._listed_at = time.monotonic()
         names = {name[:-5] for name in os.listdir(self._root) if name.endswith(".json")}
         with self._lock:
             new, gone = names - self._entries.keys(), self._entries.keys() - names

@@ -27,6 +27,7 @@ from orchestrator.store.watch import OnChange, Watcher
 
 logger = logging.getLogger(__name__)
 
+MANY = 1_000  # jobs; to look at so many files takes some milliseconds
 READ_TRIES = 3  # against ESTALE of a network drive
 QUEUE = ""  # told like the id of a job when the queue itself was paused or resumed
 
@@ -212,11 +213,12 @@ class JobFiles:
     def refresh(self, *, force: bool = False) -> list[str]:
         """Notice what other processes changed; returns the ids of changed jobs.
 
-        While somebody is told of changes, those are noticed within milliseconds anyway: then only what files there
-        are is looked at, unless `force` asks for more.
+        While somebody is told of changes, those are noticed within milliseconds anyway: of many jobs then only the
+        names are looked at, unless `force` asks for more.
         """
         watcher = self._watcher
-        if watcher is not None and watcher.is_current and not force:
+        watched = watcher is not None and watcher.is_current
+        if watched and not force and len(self._index) > MANY:
             changed = self._index.refresh_names()
         else:
             changed = self._index.refresh(force=force)

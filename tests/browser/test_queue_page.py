@@ -432,7 +432,8 @@ def test_the_same_dashboard_works_in_a_notebook(browser: BrowserContext, served:
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
     nbformat.write(notebook, served.lab.paths.project_root / "dashboard.ipynb")
     page = browser.new_page()
-    page.goto(f"{served.url}/lab/tree/dashboard.ipynb")
+    page.goto(f"{served.url}/lab/tree/dashboard.ipynb?token={TOKEN}")
+    page.get_by_text("| Idle").wait_for(timeout=60_000)  # the kernel is there
     page.locator(".jp-CodeCell .cm-content").first.click(timeout=60_000)
     page.keyboard.press("Shift+Enter")
     page.get_by_label("Prompt", exact=True).fill("asked for in a notebook", timeout=60_000)

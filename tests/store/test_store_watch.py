@@ -23,6 +23,7 @@ from workbench import LONG, Child, make_job, needs_posix, opened, percentile, pu
 
 from orchestrator.jobs import Progress, Status
 from orchestrator.store import Store
+from orchestrator.store.jobfiles import MANY
 
 NEW_USER_NAMESPACE = 0x10000000
 PUSH_P99_S = 0.020 if LONG else 0.060
@@ -96,21 +97,20 @@ def test_what_a_reader_of_the_same_process_notices_first_is_told_of_as_well(tmp_
         stop()
 
 
-def test_a_watched_store_knows_at_once_what_came_and_what_went(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stored", [0, MANY + 1])
+def test_a_watched_store_knows_at_once_what_came_and_what_went(tmp_path: Path, stored: int) -> None:
     with opened(tmp_path) as store, opened(tmp_path) as other:
+        for n in range(stored):
+            put_file(tmp_path, f"stored-{n}.json", make_job(f"stored-{n}").to_json())
+        store.refresh()
         _, stop = watched(store)
-        other.create(make_job("old"))
-
-        def known() -> set[str]:
-            store.refresh()
-            return {job.id for job in store.snapshot()}
-
-        until(lambda: known() == {"old"}, within_s=5)
         for n in range(10):
             job = other.create(make_job(f"job-{n}"))
-            until(lambda job=job: known() == {"old", job.id}, within_s=0.5)
+            store.refresh()
+            assert store.page()[1] == stored + 1
             other.layout.job(job.id).unlink()
-            until(lambda: known() == {"old"}, within_s=0.5)
+            store.refresh()
+            assert store.page()[1] == stored
         stop()
 
 

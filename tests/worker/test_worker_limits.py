@@ -60,7 +60,7 @@ async def test_jobs_spread_over_the_servers_there_are(tmp_path: Path) -> None:
 @in_loop
 async def test_an_account_never_has_more_than_24_tasks_of_all_workers(tmp_path: Path) -> None:
     async with workshop(tmp_path) as shop:
-        shop.bfl.picture_s = 1.5
+        shop.bfl.picture_s = 3
         handles = [await shop.paid(f"fox {n}") for n in range(30)]
         async with shop.worker(), shop.worker():
             jobs = await shop.ended(*handles)
