@@ -92,13 +92,19 @@ def bare_voila(paths: Path) -> Iterator[str]:
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    url = f"http://127.0.0.1:{port}/"
+    url = (
+        f"http://localhost:{port}/"  # cookies know no ports: the other server's would be sent here
+    )
     try:
         until(lambda: answers(url), 60)
         yield url
     finally:
         process.terminate()
-        process.wait()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def answers(url: str) -> bool:
