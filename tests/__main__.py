@@ -14,16 +14,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
-PAGES = ["tests/browser", "tests/server"]
 CHECKS: dict[str, list[str]] = {
     "format": ["ruff", "format", "--check", "."],
     "lint": ["ruff", "check", "."],
     "types": ["mypy", "orchestrator"],
     "notebooks": ["pytest", "--nbval-lax", "-q", "notebooks", "dashboards"],
-    # two at a time: a test of a page waits more than it works
-    "pages": ["pytest", *PAGES, "-n", "2", "--dist", "loadfile"],
-    # by themselves: their figures are those of a machine that does nothing else
-    "tests": ["pytest", "tests", *(f"--ignore={folder}" for folder in PAGES)],
+    "tests": ["pytest", "tests"],
 }
 
 

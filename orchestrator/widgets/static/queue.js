@@ -66,10 +66,12 @@ export default {
     const search = h("input", { type: "search", class: "lab-queue-search", placeholder: "Search prompts and ids", "aria-label": "Search prompts and ids", maxLength: 200, spellcheck: false });
     const backend = h("select", { class: "lab-queue-backend", "aria-label": "Jobs shown by backend" });
     let typing;
-    const wanted = () => ({ status: "", backend: "", text: "", ...model.get("filter") });
+    let asked = null; // what was chosen here last: the kernel's answer to it may not have come before the next choice
+    const wanted = () => asked ?? { status: "", backend: "", text: "", ...model.get("filter") };
     const filter = (change) => {
       clearTimeout(typing);
-      model.send({ action: "filter", ...wanted(), text: search.value, ...change });
+      asked = { ...wanted(), text: search.value, ...change };
+      model.send({ action: "filter", ...asked });
     };
     search.oninput = () => {
       clearTimeout(typing);
