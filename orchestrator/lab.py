@@ -16,7 +16,7 @@ import orjson
 import psutil
 from pydantic import SecretStr
 
-from orchestrator import backends, health
+from orchestrator import backends, health, tables
 from orchestrator.attempts import BFLService, ComfyUIService
 from orchestrator.connectors.bfl import BFL, POST_READ_S
 from orchestrator.connectors.comfyui import ComfyUI
@@ -31,7 +31,6 @@ from orchestrator.errors import (
 from orchestrator.files import write_whole
 from orchestrator.handles import JobHandle, Picture
 from orchestrator.health import HealthReport
-from orchestrator.images import sidecar
 from orchestrator.jobs import Job, Status
 from orchestrator.paths import Paths, inside
 from orchestrator.settings import DEFAULT_COMFY_URL, Settings
@@ -238,18 +237,13 @@ class Lab:
         self, *, status: str | None = None, backend: str | None = None, limit: int = 1000
     ) -> pandas.DataFrame:
         """The newest jobs as a table."""
-        import pandas
-
         wanted = Status(status) if status else None
         jobs, _ = self.page(status=wanted, backend=backend, limit=limit)
-        return pandas.DataFrame([_job_row(job) for job in jobs], columns=JOB_COLUMNS)
+        return tables.of_jobs(jobs)
 
     def images(self, *, backend: str | None = None, limit: int = 1000) -> pandas.DataFrame:
         """The newest pictures as a table, each with the job that made it."""
-        import pandas
-
-        rows = [_image_row(picture) for picture in self.pictures(backend=backend, limit=limit)]
-        return pandas.DataFrame(rows, columns=IMAGE_COLUMNS)
+        return tables.of_pictures(self.pictures(backend=backend, limit=limit))
 
     def pictures(self, *, backend: str | None = None, limit: int = 50) -> list[Picture]:
         """The newest pictures that are still in their folder."""
@@ -426,49 +420,3 @@ async def _answers(url: str) -> bool:
     finally:
         await client.close()
     return True
-
-
-JOB_COLUMNS = [
-    "id", "status", "backend", "prompt", "seed", "priority", "created", "seconds", "attempts",
-    "file", "failure", "remedy", "cost",
-]  # fmt: skip
-IMAGE_COLUMNS = [
-    "file", "job", "backend", "prompt", "seed", "created", "size", "width", "height",
-]  # fmt: skip
-
-
-def _job_row(job: Job) -> dict[str, Any]:
-    took = job.finished_at - job.started_at if job.finished_at and job.started_at else None
-    return {
-        "id": job.id,
-        "status": job.status.value,
-        "backend": job.backend,
-        "prompt": job.prompt,
-        "seed": job.params.get("seed"),
-        "priority": job.priority,
-        "created": job.created_at,
-        "seconds": took.total_seconds() if took else None,
-        "attempts": len(job.attempts),
-        "file": job.result.file if job.result else None,
-        "failure": job.failure.message if job.failure else None,
-        "remedy": job.failure.remedy if job.failure else None,
-        "cost": job.result.cost.amount if job.result and job.result.cost else None,
-    }
-
-
-def _image_row(picture: Picture) -> dict[str, Any]:
-    try:
-        beside = orjson.loads(sidecar(picture.path).read_bytes())
-    except (OSError, ValueError):
-        beside = {}
-    return {
-        "file": str(picture.path),
-        "job": picture.job.id,
-        "backend": picture.job.backend,
-        "prompt": picture.job.prompt,
-        "seed": picture.job.params.get("seed"),
-        "created": picture.job.finished_at,
-        "size": picture.path.stat().st_size,
-        "width": beside.get("width"),
-        "height": beside.get("height"),
-    }

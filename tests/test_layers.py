@@ -24,7 +24,7 @@ ROWS: list[set[str]] = [
     {"store", "images", "models", "connectors", "logs", "embedded", "plots"},
     {"attempts"},  # what a worker does with one job at one service
     {"worker", "monitor", "health", "gallery", "statistics"},
-    {"guardian", "services", "batch", "cluster", "handles"},
+    {"guardian", "services", "batch", "cluster", "handles", "tables"},
     {"lab"},
     {"server", "widgets"},
     {"cli"},

@@ -48,7 +48,7 @@ class Thumbnails:
             if (kept := _read(path)) is not None:  # somebody else made it while this one waited
                 return kept
             with opened() as file:
-                made = _shrunk(file, side)
+                made = shrunk(file, side)
         self._keep(path, made)
         return made
 
@@ -85,7 +85,8 @@ def _read(path: Path) -> bytes | None:
     return data if whole and data[8:12] == b"WEBP" else None
 
 
-def _shrunk(file: BinaryIO, side: int) -> bytes:
+def shrunk(file: BinaryIO, side: int) -> bytes:
+    """A picture as WebP of at most `side` pixels each way. Raises ImageInvalid when it is damaged or too large."""
     try:
         with Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:

@@ -106,7 +106,7 @@ class LabHandler(APIHandler):
             raise web.HTTPError(403)
         if self.panel is not None:
             writing = self.request.method not in SAFE
-            wait_s = self.panel.limits.wait_s(self.request.remote_ip or "", writing=writing)
+            wait_s = await self.panel.limits.wait_s(self.request.remote_ip or "", writing=writing)
             if wait_s is not None:
                 raise Refusal(
                     429,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from dataclasses import dataclass
 
 from limits import RateLimitItemPerSecond
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import FixedWindowRateLimiter
 
 MAX_BODY = 1_000_000  # bytes
 MAX_DRAINED = (
@@ -34,18 +33,14 @@ class Limits:
     """Counts the requests of each client, window by window. For one event loop."""
 
     def __init__(self, *, writes: Rate = WRITES, reads: Rate = READS) -> None:
-        storage = MemoryStorage()
-        # it would start a thread for many a request, to forget what is over; a window that is over is noticed anyway
-        storage.timer.cancel()
-        storage.timer = threading.main_thread()  # type: ignore[assignment]
-        self._strategy = FixedWindowRateLimiter(storage)
+        self._strategy = FixedWindowRateLimiter(MemoryStorage())
         self._writes = RateLimitItemPerSecond(writes.requests, writes.per_s, "writes")
         self._reads = RateLimitItemPerSecond(reads.requests, reads.per_s, "reads")
 
-    def wait_s(self, client: str, *, writing: bool) -> int | None:
+    async def wait_s(self, client: str, *, writing: bool) -> int | None:
         """Count a request; returns None when it may be carried out, else after how many whole seconds another may."""
         limit = self._writes if writing else self._reads
-        if self._strategy.hit(limit, client):
+        if await self._strategy.hit(limit, client):
             return None
-        reset_at = self._strategy.get_window_stats(limit, client).reset_time
+        reset_at = (await self._strategy.get_window_stats(limit, client)).reset_time
         return max(1, min(math.ceil(reset_at - time.time()), limit.get_expiry()))

@@ -24,8 +24,8 @@ STATUSES: tuple[tuple[type[OrchestratorError], int], ...] = (
     (errors.InvalidTransition, 409),
     (errors.JobExists, 409),
     (errors.Fenced, 409),
-    (errors.StoreBusy, 503),
-    (errors.DiskFull, 503),
+    (errors.CorruptFile, 404),  # it is set aside: no job any more
+    (errors.StoreError, 503),  # busy, full, or a folder that is away
     (errors.ImageInvalid, 422),
     (errors.RateLimited, 429),
     (errors.ServiceUnreachable, 503),

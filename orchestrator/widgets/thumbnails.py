@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import threading
 from collections import OrderedDict
 from pathlib import Path
 
-from PIL import Image
-
 from orchestrator.errors import ImageInvalid
-from orchestrator.images import MAX_PIXELS
+from orchestrator.gallery.thumbnails import shrunk
 from orchestrator.jobs import Job
 from orchestrator.lab import Lab
-from orchestrator.recipes import DAMAGE, kind_of
+from orchestrator.recipes import kind_of
 
 KEPT = 400  # thumbnails in memory, 5-20 kB each
-FORMATS = ("PNG", "JPEG", "WEBP")
-QUALITY = 80
 
 
 class Thumbnails:
@@ -35,8 +30,9 @@ class Thumbnails:
                 if (known := self._made.get(key)) is not None:
                     self._made.move_to_end(key)
                     return known
-            made = _shrunk(path, side)
-        except DAMAGE:
+            with path.open("rb") as file:
+                made = shrunk(file, side)
+        except (OSError, ImageInvalid):
             return None
         with self._lock:
             self._made[key] = made
@@ -68,15 +64,3 @@ def whole_picture(lab: Lab, job: Job, index: int) -> tuple[bytes, str]:
             remedy="It was moved or deleted; the same prompt and seed make it again.",
         )
     return data, kind.mime
-
-
-def _shrunk(path: Path, side: int) -> bytes:
-    with Image.open(path, formats=FORMATS) as image:
-        if image.width * image.height > MAX_PIXELS:
-            raise ValueError("too large to be a picture of ours")
-        image.draft("RGB", (side, side))  # JPEG: decoded small at once
-        image.thumbnail((side, side))
-        small = image if image.mode in {"RGB", "RGBA"} else image.convert("RGB")
-        out = io.BytesIO()
-        small.save(out, "WEBP", quality=QUALITY)
-        return out.getvalue()

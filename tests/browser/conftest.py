@@ -1,8 +1,39 @@
-"""Where the tests of pages find what those of the server start it with."""
+"""What the tests of pages start with: a lab that is served, a browser, and where both come from."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "server"))
+from browser import chromium
+from served_lab import ServedLab
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext
+
+PATIENCE_MS = 40_000  # the machine may be busy with other things
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedLab]:
+    """A lab of the module's own, without anybody's paid service."""
+    served = ServedLab(tmp_path_factory.mktemp("served"), BFL_BASE_URL="http://127.0.0.1:9")
+    yield served
+    served.stop()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
+    """A browser that lets pages use the clipboard."""
+    profile: Path = tmp_path_factory.mktemp("profile")
+    with chromium(profile, permissions=["clipboard-read", "clipboard-write"]) as context:
+        from playwright.sync_api import expect
+
+        expect.set_options(timeout=PATIENCE_MS)
+        context.set_default_timeout(PATIENCE_MS)
+        yield context

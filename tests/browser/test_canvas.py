@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import CHROMIUM, SWITCHES, refuse
+from browser import nothing_thrown, require_chromium
 from PIL import Image
 
 from orchestrator.images import publish
@@ -23,22 +23,16 @@ from orchestrator.lab import Lab
 from orchestrator.recipes import Recipe
 from orchestrator.testing import make_job
 
-if CHROMIUM is None:
-    if os.environ.get("CI", "").lower() not in {"true", "1"}:
-        pytest.skip("Chromium is not installed: apt-get install chromium", allow_module_level=True)
-    refuse()
+require_chromium()
 
-from playwright.sync_api import BrowserContext, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Page, ViewportSize, expect
 from served_lab import TOKEN, ServedLab, until
 
-PATIENCE_MS = 20_000
-DESKTOP: ViewportSize = {"width": 1280, "height": 860}
 PHONE: ViewportSize = {"width": 400, "height": 860}
 HOSTILE = '<img src=x onerror="document.title=1">\u202e {{7*7}} <script>document.title=2</script>'
 HOSTILE_NAME = "<img src=x onerror=document.title=3>&?#%20.png"
 MANY = 10_000
 NOW = datetime.now(UTC)
-expect.set_options(timeout=PATIENCE_MS)
 
 
 def png(shade: int, *, side: int = 96) -> bytes:
@@ -76,13 +70,6 @@ def file_of(job: Job) -> str:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedLab]:
-    served = ServedLab(tmp_path_factory.mktemp("served"), BFL_BASE_URL="http://127.0.0.1:9")
-    yield served
-    served.stop()
-
-
-@pytest.fixture(scope="module")
 def jobs(served: ServedLab) -> dict[str, Job]:
     """Six pictures, the newest first as the page shows them, and two files that no job made."""
     lab = served.lab
@@ -102,21 +89,6 @@ def jobs(served: ServedLab) -> dict[str, Job]:
     return told
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
-    with sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            tmp_path_factory.mktemp("profile"),
-            executable_path=CHROMIUM,
-            args=SWITCHES.split(),
-            viewport=DESKTOP,
-            permissions=["clipboard-read", "clipboard-write"],
-        )
-        context.set_default_timeout(PATIENCE_MS)
-        yield context
-        context.close()
-
-
 def visit(browser: BrowserContext, served: ServedLab, query: str = "") -> Page:
     page = browser.new_page()
     page.goto(f"{served.url}/canvas?token={TOKEN}{query}")
@@ -134,15 +106,8 @@ def open_page(served: ServedLab, browser: BrowserContext, jobs: dict[str, Job]) 
 @pytest.fixture
 def page(open_page: Page) -> Iterator[Page]:
     """The page with nothing open, chosen or filtered, and nothing thrown while a test used it."""
-    thrown: list[Any] = []
-
-    def note(error: object) -> None:
-        thrown.append(error)
-
-    open_page.on("pageerror", note)
-    yield open_page
-    open_page.remove_listener("pageerror", note)
-    assert not thrown
+    with nothing_thrown(open_page):
+        yield open_page
     if open_page.locator("dialog[open]").count():
         open_page.keyboard.press("Escape")
     if open_page.get_by_role("button", name="Clear selection").is_visible():

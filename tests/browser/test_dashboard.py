@@ -2,56 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import nothing_thrown, require_chromium
+from served_lab import TOKEN, ServedLab, until
 
 from orchestrator.jobs import Failure, Job, Status
 from orchestrator.testing import make_job
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-if CHROMIUM is None and os.environ.get("CI") != "true":
-    pytest.skip("Chromium is not installed: apt-get install chromium", allow_module_level=True)
+require_chromium()
 
-from playwright.sync_api import BrowserContext, Page, expect, sync_playwright  # noqa: E402
-from served_lab import TOKEN, ServedLab, until  # noqa: E402
+from playwright.sync_api import BrowserContext, Page, expect
 
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-PATIENCE_MS = 20_000
 DESKTOP, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
 LONG = {"steps": 9000, "width": 512, "height": 512}
-expect.set_options(timeout=PATIENCE_MS)
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedLab]:
-    served = ServedLab(tmp_path_factory.mktemp("served"), BFL_BASE_URL="http://127.0.0.1:9")
-    yield served
-    served.stop()
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
-    with sync_playwright() as playwright:
-        profile = str(tmp_path_factory.mktemp("profile"))
-        context = playwright.chromium.launch_persistent_context(
-            profile, executable_path=CHROMIUM, args=ARGUMENTS, viewport=DESKTOP
-        )
-        context.set_default_timeout(PATIENCE_MS)
-        yield context
-        context.close()
 
 
 @pytest.fixture(scope="module")
@@ -65,15 +32,8 @@ def open_page(served: ServedLab, browser: BrowserContext) -> Page:
 @pytest.fixture
 def page(open_page: Page) -> Iterator[Page]:
     """The page, with nothing thrown while a test used it."""
-    thrown: list[Any] = []
-
-    def note(error: object) -> None:
-        thrown.append(error)
-
-    open_page.on("pageerror", note)
-    yield open_page
-    open_page.remove_listener("pageerror", note)
-    assert not thrown
+    with nothing_thrown(open_page):
+        yield open_page
 
 
 def ask(page: Page, prompt: str, **fields: object) -> None:

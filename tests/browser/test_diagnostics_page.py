@@ -7,18 +7,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser import chromium
+from browser import nothing_thrown
 from served_lab import TOKEN, ServedLab, until
 
 from orchestrator.jobs import Failure, Job
 from orchestrator.testing import make_job
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from playwright.sync_api import BrowserContext, Locator, Page
 
-PATIENCE_MS = 40_000
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 400, "height": 850}
 GROWTH = 10_000_000  # bytes; matplotlib alone would take 40 million
 SCRIPT = '<script>window.hacked=1</script><img src=x onerror="window.hacked=1">'
@@ -28,43 +25,21 @@ NO_CLIPBOARD = "Object.defineProperty(navigator, 'clipboard', { value: undefined
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedLab]:
-    served = ServedLab(tmp_path_factory.mktemp("served"), BFL_BASE_URL="http://127.0.0.1:9")
-    yield served
-    served.stop()
-
-
-@pytest.fixture(scope="module")
-def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
-    profile: Path = tmp_path_factory.mktemp("profile")
-    with chromium(profile) as context:
-        context.set_default_timeout(PATIENCE_MS)
-        yield context
-
-
-@pytest.fixture(scope="module")
-def open_page(served: ServedLab, window: BrowserContext) -> Page:
-    return visit(window, served)
+def open_page(served: ServedLab, browser: BrowserContext) -> Page:
+    return visit(browser, served)
 
 
 @pytest.fixture
 def page(open_page: Page) -> Iterator[Page]:
     """The page, with nothing thrown while a test used it, and nothing hostile run."""
-    thrown: list[Any] = []
-
-    def note(error: object) -> None:
-        thrown.append(error)
-
-    open_page.on("pageerror", note)
-    yield open_page
-    open_page.remove_listener("pageerror", note)
-    assert not thrown
+    with nothing_thrown(open_page):
+        yield open_page
     assert open_page.evaluate("window.hacked") is None
     assert open_page.locator('img[src="x"]').count() == 0
 
 
-def visit(window: BrowserContext, served: ServedLab) -> Page:
-    page = window.new_page()
+def visit(browser: BrowserContext, served: ServedLab) -> Page:
+    page = browser.new_page()
     page.set_viewport_size(DESKTOP)
     page.goto(f"{served.url}/diagnostics?token={TOKEN}")
     panel(page, "Jobs").wait_for()
@@ -202,8 +177,7 @@ def test_the_log_is_narrowed_to_a_file_and_to_lines_with_a_text(page: Page) -> N
     until(lambda: lines.count() > 2, 20)
 
 
-def test_the_report_is_copied(page: Page, window: BrowserContext, served: ServedLab) -> None:
-    window.grant_permissions(["clipboard-read", "clipboard-write"], origin=served.url)
+def test_the_report_is_copied(page: Page) -> None:
     page.get_by_role("button", name="Copy report").click()
     page.locator(".lab-diag-said", has_text="Copied").wait_for()
     text = page.evaluate("navigator.clipboard.readText()")
@@ -211,13 +185,12 @@ def test_the_report_is_copied(page: Page, window: BrowserContext, served: Served
     for part in ("## Versions", "worker: running", "## Failures", "odd.log: ", "goal 95.0 %"):
         assert part in text
     assert TOKEN not in text
-    window.clear_permissions()
 
 
 def test_where_the_page_may_not_copy_the_report_is_there_to_be_copied(
-    window: BrowserContext, served: ServedLab
+    browser: BrowserContext, served: ServedLab
 ) -> None:
-    page = window.new_page()
+    page = browser.new_page()
     page.add_init_script(NO_CLIPBOARD)
     page.goto(f"{served.url}/diagnostics?token={TOKEN}")
     page.get_by_role("button", name="Copy report").click()
@@ -280,9 +253,9 @@ def test_a_table_that_is_read_is_not_built_anew_when_nothing_in_it_changes(
 
 
 def test_a_visitor_s_kernel_does_not_grow_by_plots_and_reports(
-    window: BrowserContext, served: ServedLab
+    browser: BrowserContext, served: ServedLab
 ) -> None:
-    page = visit(window, served)
+    page = visit(browser, served)
     own = page.evaluate(
         "JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId"
     )

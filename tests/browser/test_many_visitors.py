@@ -9,13 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from browser import CHROMIUM, MISSING, chromium
+from browser import chromium, require_chromium
 from served_lab import TOKEN, ServedLab, until
 
 from orchestrator.jobs import Status
 
-if CHROMIUM is None:
-    pytest.skip(MISSING, allow_module_level=True)
+require_chromium()
 
 from playwright.sync_api import Page, expect
 

@@ -11,18 +11,16 @@ from typing import Any
 
 import nbformat
 import pytest
-from browser import CHROMIUM, MISSING, chromium
+from browser import nothing_thrown, require_chromium
 from served_lab import TOKEN, ServedLab, until
 
 from orchestrator.jobs import Job, Status, new_id
 from orchestrator.testing import make_job
 
-if CHROMIUM is None:
-    pytest.skip(MISSING, allow_module_level=True)
+require_chromium()
 
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-PATIENCE_MS = 20_000
 QUICK = {"steps": 2, "width": 64, "height": 64}
 # hides what follows it on the line, if a page lets it
 RTL = "\u202eevil \u202d right to left \u05d0\u05d1\u05d2"
@@ -64,21 +62,6 @@ SHIFTS = """
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedLab]:
-    served = ServedLab(tmp_path_factory.mktemp("served"), BFL_BASE_URL="http://127.0.0.1:9")
-    yield served
-    served.stop()
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
-    with chromium(tmp_path_factory.mktemp("profile")) as context:
-        expect.set_options(timeout=PATIENCE_MS)
-        context.set_default_timeout(PATIENCE_MS)
-        yield context
-
-
-@pytest.fixture(scope="module")
 def open_page(served: ServedLab, browser: BrowserContext) -> Page:
     page = browser.new_page()
     page.goto(f"{served.url}/dashboard?token={TOKEN}")
@@ -89,15 +72,8 @@ def open_page(served: ServedLab, browser: BrowserContext) -> Page:
 @pytest.fixture
 def page(open_page: Page) -> Iterator[Page]:
     """The page, showing all jobs, with nothing thrown and nothing run that a prompt says."""
-    thrown: list[Any] = []
-
-    def note(error: object) -> None:
-        thrown.append(error)
-
-    open_page.on("pageerror", note)
-    yield open_page
-    open_page.remove_listener("pageerror", note)
-    assert not thrown
+    with nothing_thrown(open_page):
+        yield open_page
     assert open_page.evaluate("window.hacked") is None
 
 

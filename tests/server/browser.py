@@ -6,16 +6,18 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext
+    from playwright.sync_api import BrowserContext, Page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 MISSING = "these tests need Chromium at hand (apt-get install chromium) and the package playwright"
+DESKTOP = {"width": 1280, "height": 860}
 # nothing that asks somebody else's server for anything
 SWITCHES = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -23,22 +25,27 @@ SWITCHES = (
 )
 
 
+def require_chromium() -> None:
+    """Skip the module that calls it where pages cannot be shown; in CI a test that is not run is one that fails."""
+    if CHROMIUM is None or find_spec("playwright") is None:
+        if os.environ.get("CI", "").lower() in {"true", "1"}:
+            pytest.fail(MISSING)
+        pytest.skip(MISSING, allow_module_level=True)
+
+
 @contextmanager
-def chromium(profile: Path) -> Iterator[BrowserContext]:
-    """A window of 1280×800, with cookies of its own."""
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        refuse()
-    if CHROMIUM is None:
-        refuse()
+def chromium(profile: Path, **options: Any) -> Iterator[BrowserContext]:
+    """A window with cookies of its own. `options` are Playwright's."""
+    require_chromium()
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
             profile,
             executable_path=CHROMIUM,
             args=SWITCHES.split(),
             headless=True,
-            viewport={"width": 1280, "height": 800},
+            **{"viewport": DESKTOP, **options},
         )
         try:
             yield context
@@ -46,8 +53,15 @@ def chromium(profile: Path) -> Iterator[BrowserContext]:
             context.close()
 
 
-def refuse() -> None:
-    """Skip; in CI a test that is not run is a test that fails."""
-    if os.environ.get("CI", "").lower() in {"true", "1"}:
-        pytest.fail(MISSING)
-    pytest.skip(MISSING)
+@contextmanager
+def nothing_thrown(page: Page) -> Iterator[Page]:
+    """The page, and at the end a look at whether a script of it has thrown something meanwhile."""
+    thrown: list[object] = []
+
+    def note(error: object) -> None:
+        thrown.append(error)
+
+    page.on("pageerror", note)
+    yield page
+    page.remove_listener("pageerror", note)
+    assert not thrown
