@@ -24,7 +24,8 @@ ROWS: list[set[str]] = [
     {"store", "images", "models", "connectors", "logs", "embedded", "plots"},
     {"attempts"},  # what a worker does with one job at one service
     {"worker", "monitor", "health", "gallery", "statistics"},
-    {"guardian", "services", "batch", "cluster", "handles", "tables"},
+    {"guardian", "services", "batch", "cluster", "handles"},
+    {"tables"},
     {"lab"},
     {"server", "widgets"},
     {"cli"},
