@@ -35,7 +35,7 @@ def main() -> int:
     parser.add_argument(
         "--mutants", action="store_true", help="each of them, and all must be caught"
     )
-    parser.add_argument("--limit", type=float, default=75.0, help="seconds for one run")
+    parser.add_argument("--limit", type=float, default=150.0, help="seconds for one run")
     args = parser.parse_args()
     failed = 0
     for seed in args.seeds:
