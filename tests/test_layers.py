@@ -20,8 +20,19 @@ ROWS: list[set[str]] = [
     {"paths"},
     {"settings"},
     {"jobs"},
-    {"retry", "diagnosis", "spending", "backends", "workflows", "recipes"},
-    {"store", "images", "models", "connectors", "logs", "embedded", "plots"},
+    {"retry", "diagnosis", "spending", "prompts", "backends", "workflows", "recipes"},
+    {
+        "store",
+        "images",
+        "inputs",
+        "models",
+        "ledger",
+        "translation",
+        "connectors",
+        "logs",
+        "embedded",
+        "plots",
+    },
     {"attempts"},  # what a worker does with one job at one service
     {"worker", "monitor", "health", "gallery", "statistics"},
     {"guardian", "services", "batch", "cluster", "handles"},
@@ -48,7 +59,7 @@ HOMES = {
     "dask": {"cluster"},
 }
 SLOW = {"pandas", "matplotlib"}  # half a second each: never while a module is imported
-PURE = {"retry", "diagnosis", "spending", "backends", "workflows", "recipes", "jobs"}
+PURE = {"retry", "diagnosis", "spending", "prompts", "backends", "workflows", "recipes", "jobs"}
 IMPURE = {"asyncio", "httpx", "socket", "subprocess", "time", "threading", "tornado"}
 
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -1,0 +1,41 @@
+"""What a user may pick to make pictures with, and the parameters each one takes."""
+
+from __future__ import annotations
+
+from orchestrator.backends.comfyui import MAX_BATCH, MAX_CFG, MAX_STEPS, ImageParams
+from orchestrator.backends.fields import (
+    MAX_BFL_SEED,
+    MAX_CHOSEN_SEED,
+    MAX_COMFYUI_SEED,
+    MAX_SIDE,
+    MIN_SIDE,
+    SIDE_STEP,
+    Params,
+)
+from orchestrator.backends.flux import RATIOS, FluxParams, flux_body, nearest_ratio
+from orchestrator.backends.parsing import parse, with_seed
+from orchestrator.backends.registry import BACKENDS, Backend, get, params_model
+
+__all__ = [
+    "BACKENDS",
+    "MAX_BATCH",
+    "MAX_BFL_SEED",
+    "MAX_CFG",
+    "MAX_CHOSEN_SEED",
+    "MAX_COMFYUI_SEED",
+    "MAX_SIDE",
+    "MAX_STEPS",
+    "MIN_SIDE",
+    "RATIOS",
+    "SIDE_STEP",
+    "Backend",
+    "FluxParams",
+    "ImageParams",
+    "Params",
+    "flux_body",
+    "get",
+    "nearest_ratio",
+    "params_model",
+    "parse",
+    "with_seed",
+]

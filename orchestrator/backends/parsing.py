@@ -1,0 +1,96 @@
+"""The parameters of a request, held against what its backend takes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
+
+from orchestrator.backends.comfyui import ImageParams
+from orchestrator.backends.flux import FluxParams, nearest_ratio
+from orchestrator.backends.registry import Backend, params_model
+from orchestrator.backends.words import OTHER_NAMES, near, shown, shown_name, squashed
+from orchestrator.errors import ParamsInvalid
+
+MAX_PROBLEMS = 20  # told in one message
+
+
+def parse(
+    backend: Backend, params: Mapping[str, Any], *, strict: bool = False
+) -> ImageParams | FluxParams:
+    """The parameters of a request, checked, with the backend's defaults for those not given.
+
+    Takes snake_case, camelCase and KSampler's names, and numbers and switches written as text, unless `strict`.
+    None and (unless `strict`) empty text count as not given. For FLUX, `aspectRatio` wins over a width and height.
+    Raises ParamsInvalid, which names every bad field, its value and what is allowed.
+    """
+    model = params_model(backend)
+    fields = {squashed(name): name for name in model.model_fields}
+    known = fields | {old: new for old, new in OTHER_NAMES.items() if new in model.model_fields}
+    given: dict[str, Any] = {}
+    called: dict[str, str] = {}  # field -> the user's word for it
+    problems: list[str] = []
+    fields_said: dict[str, str] = {}
+    unknown = False
+    for key, value in params.items():
+        field = known.get(squashed(key))
+        if field is None:
+            unknown = True
+            alike = near(squashed(key), known, fields)
+            hint = f"; did you mean {alike}?" if alike else ""
+            problems.append(f"{shown_name(key)} is not a parameter of {backend.name}{hint}")
+            fields_said[shown_name(key)] = f"is not a parameter of {backend.name}{hint}"
+        elif value is None or (value == "" and not strict):
+            continue
+        elif field in given and given[field] != value:
+            problems.append(f"{shown_name(key)} and {called[field]} are the same and differ")
+            fields_said[shown_name(key)] = f"is the same as {called[field]}, and differs"
+        else:
+            given[field], called[field] = value, shown_name(key)
+    defaults = {
+        "width": backend.width,
+        "height": backend.height,
+        "steps": backend.steps,
+        "cfg": backend.cfg,
+        "sampler": backend.sampler,
+        "scheduler": backend.scheduler,
+        "aspect_ratio": nearest_ratio(backend.width, backend.height),
+    }
+    defaults = {name: value for name, value in defaults.items() if name in model.model_fields}
+    try:
+        parsed = model.model_validate(defaults | given, strict=strict)
+    except ValidationError as error:
+        # a union reports one entry per member; the field is what counts
+        bad = dict.fromkeys(str(entry["loc"][0]) for entry in error.errors(include_url=False))
+        names = {to_camel(name): name for name in model.model_fields}
+        for field in (names.get(name, name) for name in bad):
+            allowed = model.model_fields[field].description
+            problems.append(f"{called[field]} = {shown(given[field])}: must be {allowed}")
+            fields_said[called[field]] = f"must be {allowed}"
+        parsed = None
+    if problems or parsed is None:
+        remedy = f"{backend.title} takes: {', '.join(model.model_fields)}." if unknown else None
+        told = dict(list(fields_said.items())[:MAX_PROBLEMS])
+        raise ParamsInvalid("; ".join(problems[:MAX_PROBLEMS]), remedy=remedy, fields=told)
+    if isinstance(parsed, FluxParams) and "aspect_ratio" not in given:
+        ratio = nearest_ratio(parsed.width, parsed.height)
+        return parsed.model_copy(update={"aspect_ratio": ratio})
+    return parsed
+
+
+def with_seed(params: Mapping[str, Any], backend: Backend, rng: random.Random) -> dict[str, Any]:
+    """The user's parameters, with a seed chosen where there is none, so that a retry repeats the picture.
+
+    No seed, None, an empty text and -1 mean "choose"; 0 is a seed like any other. Whatever else
+    stands there is left for `parse` to judge.
+    """
+    keys = [key for key in params if squashed(key) == "seed"]
+    for key in keys:
+        value = params[key]
+        if value is not None and str(value).strip() not in {"", "-1"}:
+            return dict(params)
+    kept = {key: value for key, value in params.items() if key not in keys}
+    return kept | {"seed": rng.randint(0, backend.max_seed)}
