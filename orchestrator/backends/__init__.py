@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestrator.backends.backend import Backend
 from orchestrator.backends.comfyui import MAX_BATCH, MAX_CFG, MAX_STEPS, ImageParams
 from orchestrator.backends.fields import (
     MAX_BFL_SEED,
@@ -14,7 +15,7 @@ from orchestrator.backends.fields import (
 )
 from orchestrator.backends.flux import RATIOS, FluxParams, flux_body, nearest_ratio
 from orchestrator.backends.parsing import parse, with_seed
-from orchestrator.backends.registry import BACKENDS, Backend, get, params_model
+from orchestrator.backends.registry import BACKENDS, get
 
 __all__ = [
     "BACKENDS",
@@ -35,7 +36,6 @@ __all__ = [
     "flux_body",
     "get",
     "nearest_ratio",
-    "params_model",
     "parse",
     "with_seed",
 ]

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
+from orchestrator.backends.backend import Backend
 from orchestrator.backends.fields import (
     MAX_COMFYUI_SEED,
     Params,
@@ -60,3 +61,37 @@ class ImageParams(Params):
     checkpoint: Annotated[
         ShortText | None, Field(description="the file name of a checkpoint on the server")
     ] = None
+
+
+COMFYUI = (
+    Backend(
+        name="sd15",
+        title="SD 1.5",
+        service="comfyui",
+        model="sd15",
+        params=ImageParams,
+        defaults={
+            "width": 512,
+            "height": 512,
+            "steps": 20,
+            "cfg": 7.0,
+            "sampler": "euler",
+            "scheduler": "normal",
+        },
+    ),
+    Backend(
+        name="sdxl",
+        title="SDXL",
+        service="comfyui",
+        model="sdxl",
+        params=ImageParams,
+        defaults={
+            "width": 1024,
+            "height": 1024,
+            "steps": 30,
+            "cfg": 7.0,
+            "sampler": "euler",
+            "scheduler": "normal",
+        },
+    ),
+)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Container
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
+from orchestrator.backends.backend import Backend
 from orchestrator.backends.fields import (
     MAX_BFL_SEED,
     Params,
@@ -62,6 +64,12 @@ class FluxParams(Params):
     raw: Annotated[bool, Field(description="true or false")] = False
     prompt_upsampling: Annotated[bool, Field(description="true or false")] = False
 
+    def completed(self, given: Container[str]) -> Self:
+        """With the shape that comes nearest to a size that was given instead."""
+        if "aspect_ratio" in given:
+            return self
+        return self.model_copy(update={"aspect_ratio": nearest_ratio(self.width, self.height)})
+
 
 def nearest_ratio(width: int, height: int) -> str:
     """The shape, of those FLUX is known to make, that a size in pixels comes closest to."""
@@ -84,3 +92,17 @@ def flux_body(params: FluxParams, prompt: str) -> dict[str, Any]:
         "prompt_upsampling": params.prompt_upsampling,
     }
     return body if params.seed is None else body | {"seed": params.seed}
+
+
+FLUX = (
+    Backend(
+        name="flux",
+        title="FLUX Ultra",
+        service="bfl",
+        model="flux-pro-1.1-ultra",
+        params=FluxParams,
+        defaults={"width": 1024, "height": 768, "aspect_ratio": "4:3"},
+        paid=True,
+        price="$0.06 (6 credits) a picture",
+    ),
+)

@@ -9,25 +9,22 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
-from orchestrator.backends.comfyui import ImageParams
-from orchestrator.backends.flux import FluxParams, nearest_ratio
-from orchestrator.backends.registry import Backend, params_model
+from orchestrator.backends.backend import Backend
+from orchestrator.backends.fields import Params
 from orchestrator.backends.words import OTHER_NAMES, near, shown, shown_name, squashed
 from orchestrator.errors import ParamsInvalid
 
 MAX_PROBLEMS = 20  # told in one message
 
 
-def parse(
-    backend: Backend, params: Mapping[str, Any], *, strict: bool = False
-) -> ImageParams | FluxParams:
+def parse(backend: Backend, params: Mapping[str, Any], *, strict: bool = False) -> Params:
     """The parameters of a request, checked, with the backend's defaults for those not given.
 
     Takes snake_case, camelCase and KSampler's names, and numbers and switches written as text, unless `strict`.
     None and (unless `strict`) empty text count as not given. For FLUX, `aspectRatio` wins over a width and height.
     Raises ParamsInvalid, which names every bad field, its value and what is allowed.
     """
-    model = params_model(backend)
+    model = backend.params
     fields = {squashed(name): name for name in model.model_fields}
     known = fields | {old: new for old, new in OTHER_NAMES.items() if new in model.model_fields}
     given: dict[str, Any] = {}
@@ -50,18 +47,8 @@ def parse(
             fields_said[shown_name(key)] = f"is the same as {called[field]}, and differs"
         else:
             given[field], called[field] = value, shown_name(key)
-    defaults = {
-        "width": backend.width,
-        "height": backend.height,
-        "steps": backend.steps,
-        "cfg": backend.cfg,
-        "sampler": backend.sampler,
-        "scheduler": backend.scheduler,
-        "aspect_ratio": nearest_ratio(backend.width, backend.height),
-    }
-    defaults = {name: value for name, value in defaults.items() if name in model.model_fields}
     try:
-        parsed = model.model_validate(defaults | given, strict=strict)
+        parsed = model.model_validate({**backend.defaults, **given}, strict=strict)
     except ValidationError as error:
         # a union reports one entry per member; the field is what counts
         bad = dict.fromkeys(str(entry["loc"][0]) for entry in error.errors(include_url=False))
@@ -75,10 +62,7 @@ def parse(
         remedy = f"{backend.title} takes: {', '.join(model.model_fields)}." if unknown else None
         told = dict(list(fields_said.items())[:MAX_PROBLEMS])
         raise ParamsInvalid("; ".join(problems[:MAX_PROBLEMS]), remedy=remedy, fields=told)
-    if isinstance(parsed, FluxParams) and "aspect_ratio" not in given:
-        ratio = nearest_ratio(parsed.width, parsed.height)
-        return parsed.model_copy(update={"aspect_ratio": ratio})
-    return parsed
+    return parsed.completed(given)
 
 
 def with_seed(params: Mapping[str, Any], backend: Backend, rng: random.Random) -> dict[str, Any]:

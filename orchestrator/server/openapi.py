@@ -77,7 +77,7 @@ def document(routes: Iterable[Route], *, base_url: str = "/") -> dict[str, Any]:
 
 def params_schema(backend: Backend) -> dict[str, Any]:
     """What a backend takes beside the prompt, as JSON Schema: everything may be left out, or null."""
-    model = backends.params_model(backend)
+    model = backend.params
     schema = model.model_json_schema(schema_generator=_Plain)
     properties: dict[str, Any] = {}
     for name, said in schema["properties"].items():
@@ -129,11 +129,9 @@ def _plain(schema: Any) -> Any:
 
 
 def _default(backend: Backend, model: type[BaseModel], name: str) -> Any:
-    own = getattr(backend, name, None)
-    if own is not None:
-        return own
-    field = next(f for f in model.model_fields.values() if f.alias == name)
-    return None if field.is_required() else field.default
+    field = next(key for key, info in model.model_fields.items() if info.alias == name)
+    info = model.model_fields[field]
+    return backend.defaults.get(field, None if info.is_required() else info.default)
 
 
 class _Plain(GenerateJsonSchema):

@@ -176,7 +176,7 @@ def choice(backend: Backend, *, has_key: bool) -> dict[str, Any]:
     return {
         "name": backend.name,
         "title": backend.title,
-        "size": f"{backend.width}×{backend.height}",
+        "size": f"{backend.defaults['width']}×{backend.defaults['height']}",
         "price": backend.price,
         "paid": backend.paid,
         "note": note,

@@ -79,7 +79,7 @@ def test_whatever_is_referred_to_is_there() -> None:
 def test_a_backends_parameters_are_described_with_their_limits(name: str) -> None:
     backend = backends.get(name)
     properties = described()["components"]["schemas"][f"{name.title()}Params"]["properties"]
-    model = backends.params_model(backend)
+    model = backend.params
     assert set(properties) == {field.alias for field in model.model_fields.values()}
     defaults = {key: said["default"] for key, said in properties.items() if "default" in said}
     assert backends.parse(backend, defaults, strict=True) == backends.parse(backend, {})

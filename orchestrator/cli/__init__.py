@@ -1,0 +1,24 @@
+"""The command line: thin commands over the lab. Answers go to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import NoReturn
+
+from orchestrator.cli import lab, jobs  # noqa: I001 - the order of the help
+from orchestrator.cli.app import app
+
+__all__ = ["app", "jobs", "lab", "main"]
+
+
+def main() -> NoReturn:
+    """Run the command line; the process ends with 0 done, 1 the work failed, 2 wrong usage."""
+    for stream in (
+        sys.stdout,
+        sys.stderr,
+    ):  # Windows consoles may know fewer letters than prompts have
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    app()
+    raise SystemExit(0)

@@ -1,0 +1,122 @@
+"""Commands for the lab as a whole."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from orchestrator.cli.app import FAILED, AsJson, app, out, print_json, say, told, until_signal
+from orchestrator.errors import PathsInvalid
+from orchestrator.paths import Paths
+
+
+@app.command()
+@told
+def up(
+    port: Annotated[
+        int | None, typer.Option(help="Port of the pages (default: ADMIN_URL's).")
+    ] = None,
+    browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
+) -> None:
+    """Start the whole lab: pages, JupyterLab, a worker and, where there is no ComfyUI, the embedded engine."""
+    from orchestrator.lab import Lab
+    from orchestrator.server import launch
+
+    with Lab.open() as lab:
+        code = launch.up(lab, port=port, browser=browser)
+    raise typer.Exit(code)
+
+
+@app.command()
+@told
+def worker() -> None:
+    """Run the job loop alone, until Ctrl-C or SIGTERM."""
+    from orchestrator import logs
+    from orchestrator.lab import Lab
+
+    with Lab.open() as lab:
+        logs.set_up(lab.paths, lab.settings, name="worker", screen=True)
+        asyncio.run(until_signal(lab.work, code=0))
+
+
+@app.command()
+@told
+def engine(
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 for any free one.")] = 8188,
+) -> None:
+    """Run the embedded engine alone: it speaks ComfyUI's protocol and paints without a model."""
+    from orchestrator.engine import serve
+
+    serve(port, ready=lambda url: say(f"The embedded engine (no model) is at {url}"))
+
+
+@app.command()
+@told
+def health(as_json: AsJson = False) -> None:
+    """Say what runs, what does not, and what to do about it. Exit code 0 only when all is well."""
+    from orchestrator.lab import Lab
+
+    with Lab.open() as lab:
+        report = asyncio.run(lab.health())
+    if as_json:
+        print_json(report.model_dump(mode="json", by_alias=True, exclude_none=True))
+    else:
+        table = Table(box=None, show_header=False)
+        for name in ("panel", "comfyui", "bfl", "worker", "monitor", "guardian"):
+            part = getattr(report, name)
+            colour = {"running": "green", "stopped": "red"}.get(part.status, "yellow")
+            table.add_row(name, f"[{colour}]{part.status}[/]", escape(part.message))
+        counts = ", ".join(f"{n} {status}" for status, n in report.queue.counts.items() if n)
+        table.add_row("jobs", "", counts or "none yet")
+        out.print(table)
+        for problem in report.problems:
+            out.print(f"[red]•[/red] {escape(problem)}", highlight=False, soft_wrap=True)
+    raise typer.Exit(0 if report.well else FAILED)
+
+
+@app.command()
+@told
+def paths(
+    as_json: AsJson = False,
+    init: Annotated[bool, typer.Option(help="Write a paths.json here if there is none.")] = False,
+) -> None:
+    """Show every place of paths.json, and create the folders that are missing."""
+    found = Paths.init(Path.cwd()) if init else Paths.find()
+    trouble: PathsInvalid | None = None
+    try:
+        found.create()
+    except PathsInvalid as error:
+        trouble = error
+    places = found.places()
+    if as_json:
+        rows = {
+            p.key: {
+                "path": str(p.path),
+                "exists": p.exists,
+                "writable": p.writable,
+                "problem": p.problem,
+            }
+            for p in places
+        }
+        print_json({"file": str(found.file), "places": rows})
+    else:
+        table = Table(box=None, title=str(found.file), title_justify="left")
+        for heading in ("place", "exists", "writable", "path"):
+            table.add_column(heading)
+        for p in places:
+            note = f"  ({p.problem})" if p.problem else ""
+            table.add_row(p.key, _mark(p.exists), _mark(p.writable), escape(f"{p.path}{note}"))
+        out.print(table, soft_wrap=True)
+    if trouble is not None:
+        raise trouble
+    if any(not p.writable for p in places if p.key != "comfyRoot"):
+        raise typer.Exit(FAILED)
+
+
+def _mark(yes: bool) -> str:
+    return "[green]yes[/]" if yes else "[red]no[/]"
