@@ -6,7 +6,7 @@ import contextlib
 import sys
 from typing import NoReturn
 
-from orchestrator.cli import lab, jobs  # noqa: I001 - the order of the help
+from orchestrator.cli import jobs, lab
 from orchestrator.cli.app import app
 
 __all__ = ["app", "jobs", "lab", "main"]
