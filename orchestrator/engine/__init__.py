@@ -9,8 +9,8 @@ from __future__ import annotations
 from orchestrator.engine.dialects import DIALECTS, Dialect
 from orchestrator.engine.engine import NAME, Engine
 from orchestrator.engine.faults import Faults, Hang, HttpStatus, Ledger, PromptError
-from orchestrator.engine.nodes import CHECKPOINTS
 from orchestrator.engine.serving import serve
+from orchestrator.engine.weights import CHECKPOINTS
 
 __all__ = [
     "CHECKPOINTS",

@@ -25,6 +25,13 @@ def main() -> int:
         "--allow-faults", action="store_true", help="accept POST /engine/faults, for tests"
     )
     parser.add_argument(
+        "--step-ms",
+        type=float,
+        default=0.0,
+        metavar="MS",
+        help="make it as slow as a real server: each sampler step takes so many milliseconds longer",
+    )
+    parser.add_argument(
         "--exit-with-parent", action="store_true", help="stop when standard input ends"
     )
     args = parser.parse_args()
@@ -35,6 +42,7 @@ def main() -> int:
             output=args.output,
             dialect=args.dialect,
             allow_faults=args.allow_faults,
+            step_delay_s=max(0.0, args.step_ms) / 1000,
             exit_with_parent=args.exit_with_parent,
             ready=_say,
         )

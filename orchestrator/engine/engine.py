@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,6 +22,7 @@ from orchestrator.engine.folders import Folders
 from orchestrator.engine.handlers import is_canonical
 from orchestrator.engine.queue import SECRETS, Item, PromptQueue, now_ms
 from orchestrator.engine.sockets import Sockets
+from orchestrator.engine.weights import CHECKPOINTS
 
 JSON = Any
 
@@ -42,6 +44,7 @@ class Engine:
         input: Path | None = None,
         dialect: str = "0.27",
         preview_method: str = "auto",
+        checkpoints: Sequence[str] = CHECKPOINTS,
         faults: Faults | None = None,
         allow_faults: bool = False,
         port: int = 0,
@@ -52,6 +55,7 @@ class Engine:
         self.dialect = DIALECTS[dialect]
         self.url = ""
         self.faults = faults or Faults()
+        self._checkpoints = tuple(checkpoints)
         self.ledger = Ledger()
         self.folders = Folders(output, input)
         self.sockets = Sockets(self.faults)
@@ -162,7 +166,7 @@ class Engine:
         return extra
 
     def nodes(self) -> dict[str, nodes.Node]:
-        return nodes.table(self.dialect, self.folders)
+        return nodes.table(self.dialect, self.folders, self._checkpoints)
 
     def status(self) -> dict[str, JSON]:
         return {"status": {"exec_info": {"queue_remaining": self.queue.remaining()}}}

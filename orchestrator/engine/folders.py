@@ -50,7 +50,13 @@ class Folders:
         return sorted(p.name for p in self._roots["input"].iterdir() if p.is_file())
 
     def save(
-        self, data: bytes, *, prefix: str, type_: str = "output", size: tuple[int, int]
+        self,
+        data: bytes,
+        *,
+        prefix: str,
+        type_: str = "output",
+        size: tuple[int, int],
+        ext: str = "png",
     ) -> dict[str, str]:
         """Write a picture under the next free `prefix_00001_.png`; the prefix may name a subfolder."""
         path = PurePosixPath(_filled(prefix, size).replace("\\", "/"))
@@ -60,7 +66,7 @@ class Folders:
         stem = path.name or "ComfyUI"
         number = self._next.get((folder, stem)) or _first_free(folder, stem)
         while True:
-            name = f"{stem}_{number:05}_.png"
+            name = f"{stem}_{number:05}_.{ext}"
             number += 1
             try:
                 with (folder / name).open("xb") as file:

@@ -12,10 +12,11 @@ from uuid import UUID
 from PIL import Image, UnidentifiedImageError
 from tornado.web import Finish, HTTPError, RequestHandler
 
-from orchestrator.engine import jobs, nodes
+from orchestrator.engine import jobs
 from orchestrator.engine.door import guard
 from orchestrator.engine.folders import TYPES, PathRefused
 from orchestrator.engine.sockets import SocketHandler
+from orchestrator.engine.weights import FILES
 
 if TYPE_CHECKING:
     from orchestrator.engine.engine import Engine
@@ -26,16 +27,6 @@ ACTIVE = frozenset(
     {"text/html", "application/xhtml+xml", "image/svg+xml", "text/javascript", "text/xml", "text/css",
      "application/javascript", "application/xml"}
 )  # fmt: skip
-MODEL_FOLDERS = (
-    "checkpoints",
-    "clip",
-    "controlnet",
-    "diffusion_models",
-    "embeddings",
-    "loras",
-    "upscale_models",
-    "vae",
-)
 
 
 class Handler(RequestHandler):
@@ -222,15 +213,9 @@ class ObjectInfoHandler(Handler):
 
 class ModelsHandler(Handler):
     def get(self, folder: str | None = None) -> None:
-        if folder is not None and folder not in MODEL_FOLDERS:
+        if folder is not None and folder not in FILES:
             raise HTTPError(404)
-        self.reply(
-            list(MODEL_FOLDERS)
-            if folder is None
-            else list(nodes.CHECKPOINTS)
-            if folder == "checkpoints"
-            else []
-        )
+        self.reply(list(FILES) if folder is None else list(FILES[folder]))
 
 
 class EmbeddingsHandler(Handler):

@@ -1,22 +1,26 @@
-"""KSampler without a model: schedules, step rules and the loop that turns noise into a latent."""
+"""KSampler without a model: schedules, step rules and the loop that turns noise into latents."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
 
-from orchestrator.engine import painter
-from orchestrator.engine.wording import Conditioning, Floats, generator
+from orchestrator.engine import motion, painter
+from orchestrator.engine.latent import Latent
+from orchestrator.engine.weights import Model
+from orchestrator.engine.wording import Conditioning, Conditionings, Floats, generator
 
 SIGMA_MAX, SIGMA_MIN = 14.6, 0.03  # the range of Stable Diffusion's noise
 SPREAD = 0.06  # how far a picture may stand from what the words ask for: the noise decides the rest
 NEGATIVE = (
     0.25  # how strongly a picture is pushed away from its negative prompt, at the usual cfg of 7
 )
+FADING = 1.5  # how fast the given picture's details go as more is denoised
+FRAME_KEPT = 0.92  # of its picture's details that a frame of a video shows
 
 SCHEDULERS = (
     "simple", "sgm_uniform", "karras", "exponential", "ddim_uniform", "beta", "normal", "linear_quadratic",
@@ -26,32 +30,52 @@ SCHEDULERS = (
 
 @dataclass(frozen=True)
 class Request:
-    """The inputs of one KSampler run on one latent."""
+    """The inputs of one KSampler or KSamplerAdvanced."""
 
-    positive: Conditioning
-    negative: Conditioning
+    positive: Conditionings
+    negative: Conditionings
     seed: int
     steps: int
     cfg: float
     sampler: str
     scheduler: str
-    denoise: float
+    denoise: float = 1.0
+    model: Model = field(default_factory=lambda: Model(""))
+    start: int = 0  # the first step to do, counted from 0
+    end: int | None = None  # the step not to do any more; None: all of them
+    add_noise: bool = True
+    leave_noise: bool = False
+
+    @property
+    def redone(self) -> float:
+        """How much of what is given is made anew, 0 to 1."""
+        return min(1.0, self.denoise) * (1 - min(self.start, self.steps) / self.steps)
 
 
-OnStep = Callable[[int, Floats], None]  # steps done, and the latent as it is believed to end
+OnStep = Callable[[int, int, Floats], None]  # steps done, of how many, the latents as believed
 
 
-def sample(request: Request, latent: Floats, *, batch: int = 0, on_step: OnStep) -> Floats:
-    """Denoise a latent; `on_step` may raise to stop."""
-    sigmas = schedule(request.scheduler, request.steps, request.denoise)
-    if len(sigmas) < 2:  # denoise 0 leaves the latent alone
+def sample(request: Request, latent: Latent, *, on_step: OnStep) -> Latent:
+    """Denoise a batch of latents, all of them at each step; `on_step` may raise to stop."""
+    sigmas = _span(request)
+    if len(sigmas) < 2:  # denoise 0, or no step to do, leaves the latent alone
         return latent
+    # A second sampler that goes on where a first one stopped works on the shapes of the first.
+    goes_on = not request.add_noise and latent.seed is not None
+    seed = latent.seed if goes_on and latent.seed is not None else request.seed
+    latent = _set_in_motion(latent, request, seed)
+    given = latent.samples if latent.believed is None else latent.believed
+    mask = latent.mask_of_cells()
     rule = _Rule.of(request.sampler)
-    random = generator("noise", request.seed, batch)
-    believe = _Denoiser(request, latent, rule.push, batch)
-    x = latent + np.float32(sigmas[0]) * _noise(random, latent.shape)
-    previous: Floats | None = None
+    believe = _Denoiser(request, latent, given=given, seed=seed, push=rule.push)
+    randoms = [generator("noise", request.seed, index) for index in range(len(latent))]
+    x = latent.samples
+    if request.add_noise:
+        x = x + np.float32(sigmas[0]) * _noise(randoms, x.shape)
+    guess, previous = given, None
+    steps = len(sigmas) - 1
     for step, (sigma, following) in enumerate(pairwise(sigmas), start=1):
+        believe.reach(request.start + step - 1)
         clean = believe(x, sigma)
         guess = clean
         if rule.second_order and following > 0:
@@ -59,25 +83,83 @@ def sample(request: Request, latent: Floats, *, batch: int = 0, on_step: OnStep)
             guess = (clean + believe(trial, following)) * np.float32(0.5)
         if rule.multistep and previous is not None:
             guess = guess + np.float32(0.25) * (clean - previous)
+        if mask is not None:
+            guess = given + mask * (guess - given)
         x = guess + np.float32(following / sigma) * (x - guess)
         if rule.ancestral and following > 0:
             x = x + np.float32(0.35 * following) * (
-                _noise(random, x.shape)
+                _noise(randoms, x.shape)
                 - (x - guess) / np.float32(max(following, 1e-3)) * np.float32(0.3)
             )
         previous = clean
-        on_step(step, guess)
-    return x
+        on_step(step, steps, guess)
+    if mask is not None:
+        x = given + mask * (x - given)
+    return replace(
+        latent,
+        samples=x,
+        kept=_faded(latent, mask, request),
+        believed=guess if sigmas[-1] > 0 else None,
+        seed=seed,
+    )
 
 
-def schedule(name: str, steps: int, denoise: float) -> list[float]:
+def _span(request: Request) -> list[float]:
+    """The noise levels of the steps that are to be done."""
+    shift = request.model.shift
+    sigmas = schedule(request.scheduler, request.steps, request.denoise, shift=shift)
+    if request.end is not None and request.end < len(sigmas) - 1:
+        sigmas = sigmas[: request.end + 1]
+        if not request.leave_noise and sigmas:
+            sigmas[-1] = 0.0
+    return sigmas[request.start :]
+
+
+def _set_in_motion(latent: Latent, request: Request, seed: int) -> Latent:
+    """With a video among what is asked for: the latent's frames are its picture's."""
+    video = next((c.video for c in request.positive if c.video is not None), None)
+    if video is None or latent.pictures is not None:
+        return latent
+    pictures = motion.frames(video, len(latent), seed=seed)
+    height, width = latent.samples.shape[2:]
+    kept = np.float32(FRAME_KEPT - min(0.6, 0.4 * video.augmentation))
+    return replace(
+        latent,
+        pictures=tuple(pictures),
+        kept=np.full((len(latent), height, width), kept, np.float32),
+    )
+
+
+def _faded(latent: Latent, mask: Floats | None, request: Request) -> Floats | None:
+    """How much of its picture a latent still shows: less the more was made anew, all of it outside the mask."""
+    if latent.kept is None or any(c.video is not None for c in request.positive):
+        return latent.kept
+    left = np.float32((1 - request.redone) ** FADING)
+    if mask is None:
+        return latent.kept * left
+    kept: Floats = latent.kept * (1 - mask[:, 0] + mask[:, 0] * left)
+    return kept
+
+
+def schedule(name: str, steps: int, denoise: float, *, shift: float = 1.0) -> list[float]:
     """The noise levels of a run, falling to 0. With denoise < 1 only the last part of a longer schedule is taken."""
     if denoise <= 0:
         return []
-    total = max(steps, int(steps / denoise)) if denoise < 0.9999 else steps
+    total = _length(steps, denoise)
     last = range(total - steps, total)
     levels = [_level(name, i / (total - 1)) if total > 1 else SIGMA_MAX for i in last]
-    return [*levels, 0.0]
+    return [*(_shifted(level / SIGMA_MAX, shift) * SIGMA_MAX for level in levels), 0.0]
+
+
+def _length(steps: int, denoise: float) -> int:
+    """How long the whole schedule is of which these steps are the end."""
+    return max(steps, int(steps / denoise)) if denoise < 0.9999 else steps
+
+
+def _shifted(level: float, shift: float) -> float:
+    """A level from 0 to 1 moved up as SD3 does; 1 leaves it."""
+    below = 1 + (shift - 1) * level
+    return shift * level / below if shift > 0 and shift != 1 and below > 0 else level
 
 
 def _level(name: str, t: float) -> float:
@@ -129,20 +211,27 @@ class _Rule:
 
 
 class _Denoiser:
-    """What a latent would be without its noise: the words' field, coarse at first, and what the latent shows."""
+    """What latents would be without their noise: the words' fields, coarse at first, and what the latents show."""
 
-    def __init__(self, request: Request, given: Floats, push: float, batch: int) -> None:
-        height, width = given.shape[1:]
-        wanted = painter.target(request.positive, request.seed, height, width, batch=batch)
-        # A real model bears a cfg of 7 to 12 because its two answers are close; ours are not, so cfg acts by its root.
-        guided = wanted
-        if request.negative.strength > 0:
-            unwanted = painter.target(request.negative, request.seed, height, width, batch=batch)
-            away = NEGATIVE * request.negative.strength * max(0.0, request.cfg - 1) / 6
-            guided = wanted + np.float32(min(0.8, away)) * (wanted - unwanted)
-        guided = np.float32((1 + push) * (max(0.0, request.cfg) / 7) ** 0.35) * guided
-        # The less is denoised, the nearer to the given picture what is asked for stands.
-        guided = given + np.float32(min(1.0, request.denoise)) * (guided - given)
+    def __init__(
+        self, request: Request, latent: Latent, *, given: Floats, seed: int, push: float
+    ) -> None:
+        self._request, self._latent, self._given = request, latent, given
+        self._seed, self._push = seed, push
+        self._fields: dict[tuple[bool, int], Floats] = {}
+        self._of: list[bool] | None = None  # which conditionings the levels are made of
+        self._levels: list[Floats] = []
+        self._all = _length(request.steps, request.denoise)
+
+    def reach(self, step: int) -> None:
+        """Heed what is asked for at this step, counted from 0; a conditioning may hold for a part of the sampling."""
+        at = (self._all - self._request.steps + step) / self._all
+        held = [c.start <= at < c.end for c in (*self._request.positive, *self._request.negative)]
+        if held == self._of:
+            return
+        self._of = held
+        between = len(self._request.positive)
+        guided = self._guided(_true(held[:between]), _true(held[between:]))
         self._levels = [guided, _blurred(guided, 2), _blurred(guided, 10)]
 
     def __call__(self, x: Floats, sigma: float) -> Floats:
@@ -153,13 +242,75 @@ class _Denoiser:
         seen: Floats = x + haze * (_blurred(x, 6 if sigma > 0.8 else 3) - x)
         return seen + weight * (asked - seen)
 
+    def _guided(self, positive: list[int], negative: list[int]) -> Floats:
+        """What is asked for, with these of the conditionings."""
+        request = self._request
+        if not positive:
+            return self._given
+        wanted = self._mean(True, positive)
+        cfg = self._cfg()
+        # A real model bears a cfg of 7 to 12 because its two answers are close; ours are not, so cfg acts by its root.
+        guided = wanted
+        strong = [i for i in negative if request.negative[i].strength > 0]
+        if strong:
+            unwanted = self._mean(False, strong)
+            strength = max(request.negative[i].strength for i in strong)
+            away = NEGATIVE * strength * np.maximum(0, cfg - 1) / 6
+            guided = wanted + np.minimum(np.float32(0.8), away) * (wanted - unwanted)
+        usual = np.float32(request.model.usual_cfg)
+        power = 0.05 if self._is_video else 0.35
+        guided = (
+            np.float32(1 + self._push) * (np.maximum(0, cfg) / usual) ** np.float32(power) * guided
+        )
+        # The less is made anew, the nearer to what is given stands what is asked for.
+        return self._given + np.float32(request.redone) * (guided - self._given)
+
+    def _cfg(self) -> Floats:
+        """The guidance of each of the batch: a video's may grow from frame to frame."""
+        first, last = self._request.model.min_cfg, self._request.cfg
+        count = len(self._given)
+        cfg = np.linspace(last if first is None else first, last, count, dtype=np.float32)
+        return cfg[:, None, None, None]
+
+    @property
+    def _is_video(self) -> bool:
+        return any(c.video is not None for c in self._request.positive)
+
+    def _mean(self, is_positive: bool, indices: list[int]) -> Floats:
+        """The mixture of what several conditionings ask for."""
+        fields = [self._field(is_positive, index) for index in indices]
+        total = fields[0]
+        for one in fields[1:]:
+            total = total + one
+        return total / np.float32(len(fields))
+
+    def _field(self, is_positive: bool, index: int) -> Floats:
+        if (is_positive, index) not in self._fields:
+            request = self._request
+            asked = (request.positive if is_positive else request.negative)[index]
+            batch = [self._target(asked, number) for number in range(len(self._given))]
+            self._fields[is_positive, index] = np.stack(batch)
+        return self._fields[is_positive, index]
+
+    def _target(self, asked: Conditioning, number: int) -> Floats:
+        if asked.video is not None and self._latent.pictures is not None:
+            return painter.encode(self._latent.pictures[number])
+        height, width = self._given.shape[2:]
+        field = painter.target(asked, self._seed, height, width, batch=number)
+        style = self._request.model.style
+        return painter.styled(field, style if asked.style is None else style + asked.style)
+
     def _asked(self, sigma: float) -> Floats:
-        """The field in as much detail as this much noise lets through."""
+        """The fields in as much detail as this much noise lets through."""
         fine, middle, coarse = self._levels
         sharp, soft = (middle, coarse) if sigma > 4 else (fine, middle)
         part = math.log(sigma / 4) / math.log(SIGMA_MAX / 4) if sigma > 4 else sigma / 4
         asked: Floats = sharp + np.float32(min(1.0, part)) * (soft - sharp)
         return asked
+
+
+def _true(flags: list[bool]) -> list[int]:
+    return [index for index, flag in enumerate(flags) if flag]
 
 
 def _blurred(field: Floats, times: int) -> Floats:
@@ -169,5 +320,6 @@ def _blurred(field: Floats, times: int) -> Floats:
     return field
 
 
-def _noise(random: np.random.Generator, shape: tuple[int, ...]) -> Floats:
-    return random.standard_normal(shape, dtype=np.float32)
+def _noise(randoms: list[np.random.Generator], shape: tuple[int, ...]) -> Floats:
+    """Noise for a batch, from a generator for each: the same whatever else is in the batch."""
+    return np.stack([r.standard_normal(shape[1:], dtype=np.float32) for r in randoms])

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from orchestrator.engine.engine import Engine
+from orchestrator.engine.faults import Faults
 
 
 def serve(
@@ -19,10 +20,14 @@ def serve(
     output: Path | None = None,
     dialect: str = "0.27",
     allow_faults: bool = False,
+    step_delay_s: float = 0.0,
     exit_with_parent: bool = False,
     ready: Callable[[str], None] | None = None,
 ) -> None:
-    """Run an engine until SIGINT or SIGTERM; with `exit_with_parent` also until standard input ends."""
+    """Run an engine until SIGINT or SIGTERM; with `exit_with_parent` also until standard input ends.
+
+    `step_delay_s` makes it slow: each sampler step takes so much longer.
+    """
 
     async def run() -> None:
         stop = asyncio.Event()
@@ -33,7 +38,12 @@ def serve(
                 loop.call_soon_threadsafe(stop.set)
 
         engine = Engine(
-            output=output, dialect=dialect, allow_faults=allow_faults, port=port, host=host
+            output=output,
+            dialect=dialect,
+            faults=Faults(step_delay_s=step_delay_s),
+            allow_faults=allow_faults,
+            port=port,
+            host=host,
         )
         before = _on_signals(stop_soon)
         try:

@@ -286,9 +286,10 @@ class _Check:
         if "max" in options and value > options["max"]:
             message = f"Value {value} bigger than max of {options['max']}"
             return _about("value_bigger_than_max", message, name, name, spec, received_value=value)
-        if isinstance(kind, list) and value not in kind:
-            many = len(kind) > LONGEST_SHOWN
-            shown = f"(list of length {len(kind)})" if many else str(kind)
+        choices = options["options"] if kind == "COMBO" else kind
+        if isinstance(choices, list) and value not in choices:
+            many = len(choices) > LONGEST_SHOWN
+            shown = f"(list of length {len(choices)})" if many else str(choices)
             details = f"{name}: '{value}' not in {shown}"
             config = None if many else spec
             return _about(

@@ -10,10 +10,13 @@ import hashlib
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from orchestrator.engine.motion import Video
 
 Floats = NDArray[Any]  # of float32
 
@@ -86,9 +89,16 @@ class Conditioning:
     colours: tuple[str, ...]  # named colours, in the order they were named
     composition: str | None  # None: no word asks for one
     strength: float  # 0 for an empty text, towards 1 for a full one
+    style: Floats | None = None  # SIZE numbers: another manner of painting the same
+    start: float = 0.0  # the part of the sampling in which it is heeded
+    end: float = 1.0
+    video: Video | None = None  # a picture to set in motion, instead of words
 
 
-def encode(text: str, checkpoint: str) -> Conditioning:
+Conditionings = tuple[Conditioning, ...]  # ComfyUI's CONDITIONING: several are mixed
+
+
+def encode(text: str, checkpoint: str, *, style: Floats | None = None) -> Conditioning:
     """Read a prompt; the checkpoint's name shifts how all its words are understood."""
     vector = np.zeros(SIZE, np.float32)
     colours: list[str] = []
@@ -109,6 +119,14 @@ def encode(text: str, checkpoint: str) -> Conditioning:
         colours=tuple(colours[:4]),
         composition=best if votes[best] > 0 else None,
         strength=1.0 - 0.75 ** len(words),
+        style=style,
+    )
+
+
+def nothing(video: Video | None = None) -> Conditioning:
+    """A conditioning without words."""
+    return Conditioning(
+        np.zeros(SIZE, np.float32), colours=(), composition=None, strength=0.0, video=video
     )
 
 

@@ -19,8 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from orchestrator.engine import CHECKPOINTS, painter, sampling, wording
+from orchestrator.engine import CHECKPOINTS, latent, painter, sampling, wording
 from orchestrator.engine.dialects import DIALECTS
+from orchestrator.engine.latent import Latent
+from orchestrator.engine.weights import Vae
 
 JSON = Any
 BASE: dict[str, JSON] = {
@@ -29,21 +31,19 @@ BASE: dict[str, JSON] = {
 }  # fmt: skip
 
 
-def paint(given: np.ndarray | None = None, **changes: JSON) -> np.ndarray:
+def paint(given: Latent | None = None, **changes: JSON) -> np.ndarray:
     asked = BASE | changes
     positive, negative = (
-        wording.encode(asked[k], asked["checkpoint"]) for k in ("text", "negative")
-    )
-    latent = (
-        np.zeros((4, asked["height"] // 8, asked["width"] // 8), np.float32)
-        if given is None
-        else given
+        (wording.encode(asked[k], asked["checkpoint"]),) for k in ("text", "negative")
     )
     request = sampling.Request(
         positive, negative, asked["seed"], asked["steps"], asked["cfg"], asked["sampler"], asked["scheduler"],
         asked["denoise"],
     )  # fmt: skip
-    return painter.decode(sampling.sample(request, latent, on_step=lambda done, latent: None))
+    start = given or latent.empty(asked["width"], asked["height"], 1)
+    painted = sampling.sample(request, start, on_step=lambda done, of, believed: None)
+    pictures: np.ndarray = latent.decoded(painted, Vae(asked["checkpoint"]))
+    return np.asarray(pictures[0])
 
 
 def test_the_same_request_gives_the_same_pixels_in_another_process() -> None:
@@ -101,14 +101,27 @@ def test_more_steps_bring_the_picture_nearer_to_its_end() -> None:
 
 
 def test_less_denoise_stays_nearer_to_the_given_picture() -> None:
-    given = painter.encode(paint(text="red mountains", width=128, height=128, steps=10))
-    before = painter.decode(given).astype(int)
+    before = paint(text="red mountains", width=128, height=128, steps=10)
+    given = latent.encoded(before[None])
     far = [
-        np.abs(paint(given, text="blue sea", denoise=d, steps=8) - before).mean()
-        for d in (0.0, 0.3, 0.7, 1.0)
+        np.abs(paint(given, text="blue sea", denoise=d, steps=8).astype(int) - before).mean()
+        for d in (0.0, 0.05, 0.15, 0.3, 0.5, 0.7, 0.9, 1.0)
     ]
     assert far == sorted(far)
     assert far[0] == 0
+    assert far[3] < 0.35 * far[-1]
+
+
+def test_one_of_a_batch_is_what_it_would_be_in_a_larger_one() -> None:
+    request = sampling.Request(
+        (wording.encode("an owl", CHECKPOINTS[0]),), (), 7, 4, 7.0, "euler_ancestral", "karras"
+    )
+    few, many = (
+        sampling.sample(request, latent.empty(64, 64, count), on_step=lambda *told: None)
+        for count in (1, 3)
+    )
+    assert np.array_equal(few.samples[0], many.samples[0])
+    assert not np.array_equal(many.samples[0], many.samples[1])
 
 
 def test_a_picture_survives_encoding_and_decoding_in_its_large_shapes() -> None:

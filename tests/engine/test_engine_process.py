@@ -37,6 +37,18 @@ def test_it_ends_cleanly_when_its_parent_closes_standard_input(process: Process)
     assert process.stderr.read() == ""
 
 
+def test_it_can_be_told_to_be_slow() -> None:
+    command = [sys.executable, "-m", "orchestrator.engine", "--port=0", "--exit-with-parent"]
+    pipe = subprocess.PIPE
+    slow = [*command, "--step-ms=250", "--allow-faults"]
+    with subprocess.Popen(slow, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as running:
+        faults = httpx.get(f"{url(running)}/engine/faults").json()
+        assert running.stdin is not None
+        running.stdin.close()
+        assert running.wait(20) == 0
+    assert faults["step_delay_s"] == 0.25
+
+
 @pytest.mark.skipif(
     sys.platform == "win32", reason="Windows ends a process without a signal it could handle"
 )
