@@ -25,6 +25,7 @@ from orchestrator.connectors import http
 from orchestrator.errors import (
     AmbiguousSubmit,
     ExecutionFailed,
+    KeyMissing,
     Moderated,
     NoCredits,
     NotAuthorised,
@@ -110,11 +111,11 @@ class BFL:
         RateLimited when the service said no; AmbiguousSubmit when it may have said yes.
         """
         path = f"/v1/{quote(model, safe='/')}"
+        headers = self._authorisation()
         try:
             payload = orjson.dumps(dict(body))
         except orjson.JSONEncodeError as error:
             raise RequestRejected(f"The request cannot be written as JSON: {error}") from error
-        headers = self._authorisation()
         try:
             reply = await http.send(
                 self._payer,
@@ -179,11 +180,15 @@ class BFL:
         # a gateway says 5xx or 408 also when only the answer of the server behind it was lost
         return AmbiguousSubmit(f"{told}: it may have taken the request all the same")
 
+    def check_key(self) -> None:
+        """Raises KeyMissing when there is no key, or none that a header can carry."""
+        if not KEY.fullmatch(self._key.get_secret_value()):
+            raise KeyMissing("There is no BFL_API_KEY, or it has characters that no key has")
+
     def _authorisation(self) -> dict[str, str]:
         """The header with the key. A key that no header can carry is refused here, since the
         library's own error would quote it."""
-        if not KEY.fullmatch(self._key.get_secret_value()):
-            raise NotAuthorised("There is no BFL_API_KEY, or it has characters that no key has")
+        self.check_key()
         return {"x-key": self._key.get_secret_value()}
 
     # ---------------------------------------------------------------- follow
@@ -221,7 +226,10 @@ class BFL:
         while True:
             pause_s = self._poll_interval_s * random.uniform(0.75, 1.25)
             try:
-                task = await self._poll(polling_url)
+                async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                    task = await self._poll(polling_url)
+            except TimeoutError:
+                raise self._late(trouble) from trouble
             except (ServiceUnreachable, ServiceTimeout, RateLimited, ServiceBroken) as error:
                 if not error.retryable:
                     raise

@@ -17,7 +17,7 @@ import orjson
 from orchestrator.connectors import http
 from orchestrator.connectors.comfyui_info import ObjectInfo, SystemStats, Workflow
 from orchestrator.connectors.comfyui_rejections import needs_info, rejection
-from orchestrator.connectors.comfyui_server import Server
+from orchestrator.connectors.comfyui_server import BROKEN_OFF, Server
 from orchestrator.connectors.comfyui_socket import Socket, Watch
 from orchestrator.connectors.comfyui_vigil import QUICK_S, Timing, Vigil
 from orchestrator.connectors.comfyui_wire import (
@@ -51,7 +51,6 @@ __all__ = [
 ]
 
 SOCKET_S = 0.25  # how long the first prompt waits for the socket before it goes without
-BROKEN_OFF = (httpx.NetworkError, httpx.RemoteProtocolError)
 ON_THE_SERVER = frozenset({RemoteStatus.PENDING, RemoteStatus.RUNNING})
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from orchestrator.workflows.declarations import declared
+
 Workflow = Mapping[str, Any]  # API format: node id -> {"class_type", "inputs"}
 
 MAX_NEAREST = 3
@@ -25,12 +27,8 @@ class ObjectInfo:
 
     def options(self, class_type: str, input_name: str) -> list[str]:
         """The choices of a combo input; empty when the class or the input is unknown or no combo."""
-        entry = self.classes.get(class_type)
-        inputs = entry.get("input") if isinstance(entry, Mapping) else None
-        for group in inputs.values() if isinstance(inputs, Mapping) else ():
-            if isinstance(group, Mapping) and input_name in group:
-                return choices(group[input_name])
-        return []
+        spec = declared(self.classes, class_type).get(input_name)
+        return choices(spec[1]) if spec else []
 
     def missing(self, workflow: Workflow) -> list[str]:
         """The node classes of a workflow that the server lacks, each once."""

@@ -18,6 +18,10 @@ DEFAULT_STEPS = 20  # of a sampler whose steps stand nowhere in the workflow
 UNSEEN_WEIGHT = 10.0  # still to come, when the workflow is not known and no sampler has run yet
 CEILING = 0.99  # only the picture itself is 1.0
 MAX_STEPS = 100_000  # beyond that it is not a count of steps
+MAX_SIDE = 16_384  # of a picture; also more than any factor or number of pictures
+MAX_DEPTH = 64  # nodes between a picture and where its size stands
+MAX_RATIO = 256.0  # of the largest picture of a workflow to its smallest
+SOURCES = ("latent_image", "samples", "pixels", "image", "images", "init_image")  # in this order
 
 PREVIEW, PREVIEW_WITH_METADATA = 1, 4  # ComfyUI's BinaryEventTypes
 IMAGE_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
@@ -167,13 +171,41 @@ def _is_count(value: Any) -> bool:
 
 
 def _weights(workflow: Workflow) -> dict[str, float]:
-    """What each node counts for: a sampler its steps, from its own input or the scheduler node's."""
+    """What each node counts for: a sampler its steps, and all of them the more, the more pixels they work on.
+
+    So the second pass over a picture of twice the size counts four times a step, and a video all its frames.
+    """
     steps = {id: _steps(node) for id, node in workflow.items()}
     elsewhere = max((count for count in steps.values() if count), default=DEFAULT_STEPS)
+    areas = {id: _area(workflow, id) for id in workflow}
+    smallest = min((area for area in areas.values() if area), default=1.0)
     return {
-        id: float(steps[id] or elsewhere) if _samples(node) else NODE_WEIGHT
+        id: (float(steps[id] or elsewhere) if _samples(node) else NODE_WEIGHT)
+        * min((areas[id] or smallest) / smallest, MAX_RATIO)
         for id, node in workflow.items()
     }
+
+
+def _area(workflow: Workflow, id: str, depth: int = 0) -> float | None:
+    """The pixels of all pictures that a node works on, as far as its inputs, or its source's, tell."""
+    inputs = _inputs(workflow.get(id))
+    source = next((inputs[name] for name in SOURCES if isinstance(inputs.get(name), list)), None)
+    before = _area(workflow, str(source[0]), depth + 1) if source and depth < MAX_DEPTH else None
+    size = _number(inputs.get("width")) * _number(inputs.get("height"))
+    if size:
+        count = _number(inputs.get("batch_size")) or _number(inputs.get("video_frames")) or 1.0
+        return size * count
+    if before is None:
+        return None
+    return (
+        before
+        * (_number(inputs.get("scale_by")) or 1.0) ** 2
+        * (_number(inputs.get("amount")) or 1)
+    )
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) and 0 < value <= MAX_SIDE else 0.0
 
 
 def _inputs(node: Any) -> Mapping[str, Any]:
@@ -182,8 +214,15 @@ def _inputs(node: Any) -> Mapping[str, Any]:
 
 
 def _steps(node: Any) -> int:
-    steps = _inputs(node).get("steps")
-    return min(steps, MAX_STEPS) if isinstance(steps, int) and steps > 0 else 0
+    """The steps that a node does: all that it names, or its part of them."""
+    inputs = _inputs(node)
+    steps = inputs.get("steps")
+    if not isinstance(steps, int) or steps <= 0:
+        return 0
+    start, end = inputs.get("start_at_step"), inputs.get("end_at_step")
+    last = min(steps, end) if isinstance(end, int) else steps
+    first = max(0, start) if isinstance(start, int) else 0
+    return min(max(1, last - first), MAX_STEPS)
 
 
 def _samples(node: Any) -> bool:

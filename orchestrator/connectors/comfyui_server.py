@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from orchestrator.connectors import http
 from orchestrator.connectors.comfyui_info import ObjectInfo, SystemStats
+from orchestrator.connectors.comfyui_upload import Upload, stored_name
 from orchestrator.errors import (
     NotAuthorised,
     RateLimited,
@@ -21,6 +22,9 @@ from orchestrator.errors import (
     ServiceError,
     ServiceTimeout,
 )
+
+# The connection broke: the server may have closed it just then, so that once more is worth the try.
+BROKEN_OFF = (httpx.NetworkError, httpx.RemoteProtocolError)
 
 
 class Server:
@@ -54,6 +58,10 @@ class Server:
             self._info = (now, ObjectInfo(await self._get("/object_info")))
         return self._info[1]
 
+    def forget_info(self) -> None:
+        """Ask anew next time: somebody may have added what was missing."""
+        self._info = None
+
     async def checkpoints(self) -> list[str]:
         """The names of the server's checkpoints. Raises ServiceError."""
         try:
@@ -67,6 +75,14 @@ class Server:
             raise self._refusal(reply)
         names = reply.json()
         return [str(name) for name in names] if isinstance(names, list) else []
+
+    async def queue_length(self) -> int:
+        """How many prompts the server has, the running one included; it answers from memory. Raises ServiceError."""
+        answer = await self._get("/prompt")
+        match answer:
+            case {"exec_info": {"queue_remaining": int(remaining)}}:
+                return max(0, remaining)
+        raise ServiceBroken(f"{self.service} at {self.host} does not tell the length of its queue")
 
     async def system_stats(self) -> SystemStats:
         """The server's version, memory, devices and the length of its queue. Raises ServiceError."""
@@ -87,6 +103,30 @@ class Server:
                 f"{self.service} at {self.host} describes itself in an unknown way"
             ) from error
 
+    async def upload_image(self, data: bytes, *, name: str) -> str:
+        """Give the server a picture. Returns what the `image` input of LoadImage takes, such as "orchestrator/x.png".
+
+        The same bytes under the same name are kept once; other bytes get another name, so that no waiting prompt
+        loses its picture. Of `name` only the last part counts. Raises RequestRejected, also for a picture that is
+        too large for the server, and other ServiceErrors.
+        """
+        upload = Upload.of(data, name=name)
+        try:
+            reply = await self._upload(upload)
+        except ServiceError as error:
+            if not isinstance(error.__cause__, BROKEN_OFF):
+                raise
+            # a connection that the server had just closed; what did arrive is found again by its bytes
+            reply = await self._upload(upload)
+        if reply.status in (400, 413):
+            raise upload.refusal(reply)
+        if not reply.is_ok:
+            raise self._refusal(reply)
+        return stored_name(reply.document())
+
+    async def _upload(self, upload: Upload) -> http.Reply:
+        return await self._send("POST", "/upload/image", body=upload.body, headers=upload.headers)
+
     # ---------------------------------------------------------------- one request
 
     async def _send(
@@ -96,6 +136,7 @@ class Server:
         *,
         body: bytes | None = None,
         params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
         limit_bytes: int = http.JSON_LIMIT_BYTES,
     ) -> http.Reply:
         return await http.exchange(
@@ -106,6 +147,7 @@ class Server:
             host=self.host,
             body=body,
             params=params,
+            headers=headers,
             limit_bytes=limit_bytes,
         )
 

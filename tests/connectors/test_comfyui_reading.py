@@ -165,6 +165,19 @@ def test_all_files_of_all_nodes_come_in_the_order_of_the_nodes() -> None:
     assert [f.kind for f in wire.files(outputs)][1] == "gifs"
 
 
+def test_a_video_is_a_file_wherever_its_node_lists_it() -> None:
+    film = {"filename": "film.mp4", "subfolder": "video", "type": "output"}
+    hers = film | {"format": "video/h264-mp4", "frame_rate": 6, "fullpath": "/srv/film.mp4"}
+    for output in (
+        {"images": [film], "animated": [True]},  # SaveVideo, SaveAnimatedWEBP
+        {"gifs": [hers]},  # VideoHelperSuite
+        {"video": [film]},
+        {"text": ["a caption"], "videos": [film]},
+    ):
+        (file,) = wire.files({"3": {"images": [saved("still", "temp")]}, "9": output})
+        assert (file.filename, file.subfolder, file.type) == ("film.mp4", "video", "output")
+
+
 def test_previews_count_only_when_nothing_was_saved() -> None:
     preview = {"1": {"images": [saved("p", "temp")]}}
     assert [f.filename for f in wire.files(preview)] == ["p"]
