@@ -131,9 +131,30 @@ def test_a_server_that_is_not_there_fails_the_job_with_a_kind_and_a_remedy(lab: 
     assert len(job["attempts"]) == 3
 
 
-def test_flux_without_a_key_fails_at_once_and_no_key_is_ever_shown(lab: Path) -> None:
-    keyless = document(call(lab, "generate", "x", "--backend", "flux", "--wait", "--json"))
-    assert (keyless["status"], keyless["failure"]["kind"]) == ("failed", "invalid_key")
+def test_a_dry_run_tells_the_price_and_a_dear_request_wants_a_yes(lab: Path) -> None:
+    dear = ("generate", "x", "--backend", "flux-2-max", "--param", "width=2048")
+    said = document(call(lab, *dear, "--dry-run", "--json", ORCHESTRATOR_CONFIRM_ABOVE="0.09"))
+    assert (said["amount"], said["credits"], said["needsConfirmation"]) == ("0.10", "10", True)
+    refused = call(lab, *dear, ORCHESTRATOR_CONFIRM_ABOVE="0.09")
+    assert refused.returncode == 2
+    assert "$0.10" in refused.stderr
+    assert "--yes" in refused.stderr
+    assert not list(lab.glob("jobs/*.json"))
+    assert call(lab, *dear, "--yes", ORCHESTRATOR_CONFIRM_ABOVE="0.09").returncode == 0
+    assert len(list(lab.glob("jobs/*.json"))) == 1
+    spent = document(call(lab, "spending", "--json", ORCHESTRATOR_BUDGET_PER_DAY="2.50"))
+    assert (spent["spentToday"], spent["leftToday"], spent["credits"]) == ("0.00", "2.50", None)
+    assert "no purchase" in call(lab, "spending", "--correct", "x=0").stderr.lower()
+
+
+def test_flux_without_a_key_is_held_at_once_and_no_key_is_ever_shown(lab: Path) -> None:
+    alone = call(lab, "generate", "x", "--backend", "flux", "--wait", "--json")
+    assert alone.returncode == 1
+    keyless = document(alone)
+    assert (keyless["status"], keyless["hold"]) == ("created", True)
+    assert keyless["failure"]["kind"] == "no_key"
+    told = call(lab, "generate", "x", "--backend", "flux", "--wait")
+    assert "BFL_API_KEY" in told.stderr
     refused = call(
         lab,
         *("generate", "x", "--backend", "flux", "--wait", "--json"),
