@@ -20,21 +20,27 @@ from orchestrator.files import DISK, Disk, is_full, temp_name, write_whole
 from orchestrator.jobs import one_line
 from orchestrator.recipes import (
     DAMAGE,
-    JPEG,
-    PNG,
+    MP4,
+    WEBP,
+    ForeignRecipe,
     Kind,
     Recipe,
     Stamp,
     document_of,
-    jpeg_segments,
     kind_of,
     parse_stamp,
-    png_chunks,
     read_embedded,
+    recipe_in,
+    require_end,
     with_stamp,
 )
+from orchestrator.recipes.mp4 import inspected
 
 MAX_PIXELS = 8192 * 8192  # four times the largest picture a backend makes; 200 MB when decoded
+MAX_FRAME_PIXELS = (
+    8 * MAX_PIXELS
+)  # of all frames of an animated picture that are decoded to judge it
+MAX_FILE = 256_000_000  # bytes of a file that is read whole for its recipe
 MAX_STEM = 100  # characters; with ending and sidecar far below any file system's 255 bytes
 RESERVED = re.compile(
     r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE
@@ -72,7 +78,7 @@ def publish(
     and a picture that has its name keeps it even if its sidecar could not be written.
     """
     kind, width, height = _inspect(data)
-    stamp = Stamp(recipe, hashlib.blake2b(data, digest_size=16).hexdigest())
+    stamp = Stamp(recipe, _digest(data))
     content = with_stamp(data, kind, stamp)
     folder.mkdir(parents=True, exist_ok=True)
     safe = safe_stem(stem)
@@ -170,8 +176,13 @@ def _held(path: Path, content: bytes, stamp: Stamp) -> bytes | None:
     if embedded is not None:
         return held if _same_picture(embedded, stamp) else None
     beside = _read_sidecar(path)
-    same = held == content and (beside is None or _same_picture(beside, stamp))
-    return held if same else None
+    # version 0.1 published a WebP as it came
+    same = held == content or _digest(held) == stamp.source
+    return held if same and (beside is None or _same_picture(beside, stamp)) else None
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def _same_picture(told: Stamp | None, stamp: Stamp) -> bool:
@@ -185,39 +196,44 @@ def _same_picture(told: Stamp | None, stamp: Stamp) -> bool:
 
 
 def _inspect(data: bytes) -> tuple[Kind, int, int]:
-    """Kind, width and height of a picture that decodes to its last pixel. Raises ImageInvalid."""
+    """Kind, width and height of a picture that decodes to its last pixel, or of a film that is whole.
+
+    Raises ImageInvalid.
+    """
     kind = kind_of(data)
     if kind is None:
         start = data[:16]
         what = f"they begin with {start!r}" if data else "there are none"
-        raise ImageInvalid(f"The bytes are not a PNG, JPEG or WebP picture: {what}")
-    _require_end(data, kind)
+        raise ImageInvalid(f"The bytes are not a PNG, JPEG or WebP picture or an MP4 film: {what}")
     try:
+        if kind is MP4:  # nothing here decodes it: its structure has to be sound
+            width, height = inspected(data)
+            _require_sane(width, height)
+            return kind, width, height
+        require_end(data, kind)
         with Image.open(io.BytesIO(data), formats=[kind.format]) as image:
             width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise ImageInvalid(
-                    f"The picture claims {width}×{height} pixels; {MAX_PIXELS:,} are allowed"
-                )
+            _require_sane(width, height)
             image.load()
+            if kind is WEBP:
+                _load_frames(image, getattr(image, "n_frames", 1))
     except DAMAGE as error:
         raise ImageInvalid(f"The {kind.format} picture is damaged: {_reason(error)}") from error
     return kind, width, height
 
 
-def _require_end(data: bytes, kind: Kind) -> None:
-    """Refuse a picture whose last bytes are missing: the decoders do without them."""
-    if kind is PNG:
-        for _ in png_chunks(data):
-            pass
-        return
-    if kind is JPEG:
-        scan = max((end for _, _, end in jpeg_segments(data)), default=2)
-        whole = data.find(b"\xff\xd9", scan) != -1
-    else:
-        whole = len(data) >= 8 + int.from_bytes(data[4:8], "little")
-    if not whole:
-        raise ImageInvalid(f"The {kind.format} picture is damaged: it stops before its end")
+def _require_sane(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise ImageInvalid(
+            f"The picture claims {width}×{height} pixels; {MAX_PIXELS:,} are allowed"
+        )
+
+
+def _load_frames(image: Image.Image, frames: int) -> None:
+    """Decode what follows the first frame, as far as somebody can wait for it."""
+    for number in range(1, min(frames, MAX_FRAME_PIXELS // (image.width * image.height))):
+        image.seek(number)
+        image.load()
 
 
 def _reason(error: BaseException) -> str:
@@ -231,7 +247,22 @@ def _reason(error: BaseException) -> str:
 
 def read_recipe(path: Path) -> Recipe | None:
     """How a picture was made, by itself or its sidecar; None when neither says. Raises OSError."""
-    embedded, beside = read_embedded(path.read_bytes()), _read_sidecar(path)
+    return _told(path, path.read_bytes())
+
+
+def find_recipe(path: Path) -> Recipe | ForeignRecipe | None:
+    """How a picture was made, whoever made it: `read_recipe`, or else what another program left in the file.
+
+    None when nothing says it, or the file is too large to be read for it. Raises OSError.
+    """
+    if path.stat().st_size > MAX_FILE:
+        return None
+    data = path.read_bytes()
+    return _told(path, data) or recipe_in(data)
+
+
+def _told(path: Path, data: bytes) -> Recipe | None:
+    embedded, beside = read_embedded(data), _read_sidecar(path)
     if embedded is None:
         return beside.recipe if beside else None
     # the sidecar has what a JPEG had no room for, but it may be another picture's
