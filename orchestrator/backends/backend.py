@@ -8,12 +8,15 @@ from typing import Any, Literal
 
 from orchestrator.backends.fields import MAX_BFL_SEED, MAX_CHOSEN_SEED, Params
 
+SAVED = "saved workflow"  # the `model` of a backend that a workflow file makes
+
 
 @dataclass(frozen=True, kw_only=True)
 class Backend:
     """One way to make pictures, with the defaults of its parameters.
 
-    `model` is the family of checkpoints for service "comfyui", BFL's name of the model for "bfl".
+    `model` is the family of checkpoints for service "comfyui" (SAVED for a saved workflow), BFL's name of the
+    model for "bfl".
     `params` is what it takes beside the prompt; `defaults` are those of its values that differ from
     the model's own, by snake_case name.
     """

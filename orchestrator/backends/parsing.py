@@ -48,7 +48,9 @@ def parse(backend: Backend, params: Mapping[str, Any], *, strict: bool = False) 
         else:
             given[field], called[field] = value, shown_name(key)
     try:
-        parsed = model.model_validate({**backend.defaults, **given}, strict=strict)
+        parsed = model.model_validate(
+            {**backend.defaults, **given}, strict=strict, context={"strict": strict}
+        )
     except ValidationError as error:
         # a union reports one entry per member; the field is what counts
         bad = dict.fromkeys(str(entry["loc"][0]) for entry in error.errors(include_url=False))
@@ -58,8 +60,13 @@ def parse(backend: Backend, params: Mapping[str, Any], *, strict: bool = False) 
             problems.append(f"{called[field]} = {shown(given[field])}: must be {allowed}")
             fields_said[called[field]] = f"must be {allowed}"
         parsed = None
+    for need in parsed.unmet() if parsed else ():
+        lacks = f"says nothing without {to_camel(need.other)}"
+        problems.append(f"{called[need.field]} = {shown(given[need.field])} {lacks}")
+        fields_said[called[need.field]] = lacks
     if problems or parsed is None:
-        remedy = f"{backend.title} takes: {', '.join(model.model_fields)}." if unknown else None
+        own_first = sorted(model.model_fields, key=lambda name: name in Params.model_fields)
+        remedy = f"{backend.title} takes: {', '.join(own_first)}." if unknown else None
         told = dict(list(fields_said.items())[:MAX_PROBLEMS])
         raise ParamsInvalid("; ".join(problems[:MAX_PROBLEMS]), remedy=remedy, fields=told)
     return parsed.completed(given)
@@ -69,8 +76,10 @@ def with_seed(params: Mapping[str, Any], backend: Backend, rng: random.Random) -
     """The user's parameters, with a seed chosen where there is none, so that a retry repeats the picture.
 
     No seed, None, an empty text and -1 mean "choose"; 0 is a seed like any other. Whatever else
-    stands there is left for `parse` to judge.
+    stands there is left for `parse` to judge. A backend without a seed (a saved workflow that has none) gets none.
     """
+    if "seed" not in backend.params.model_fields:
+        return dict(params)
     keys = [key for key in params if squashed(key) == "seed"]
     for key in keys:
         value = params[key]

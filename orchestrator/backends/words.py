@@ -19,8 +19,9 @@ def squashed(name: object) -> str:
 def near(name: str, offered: Mapping[str, object], names: Mapping[str, str] | None = None) -> str:
     """The offered names that look like one that was not understood, as text; empty if none does."""
     word = name.casefold()[:MAX_SHOWN]
-    alike = get_close_matches(word, offered, n=2)
+    alike = get_close_matches(word, offered, n=2, cutoff=0.8)
     alike = alike or [each for each in offered if len(each) > 2 and word.startswith(each)][:2]
+    alike = alike or get_close_matches(word, offered, n=2)
     fields = dict.fromkeys((names or {}).get(each, OTHER_NAMES.get(each, each)) for each in alike)
     return " or ".join(fields)
 

@@ -62,6 +62,12 @@ def scheduler_in(name: str) -> str | None:
     return None
 
 
+def sampler_and_scheduler(sampler: str, scheduler: str) -> tuple[str, str]:
+    """Both as ComfyUI spells them. A scheduler in the sampler's name ("DPM++ 2M Karras") wins over the other,
+    which is mostly just the default."""
+    return normalise_sampler(sampler), scheduler_in(sampler) or normalise_scheduler(scheduler)
+
+
 def normalise_scheduler(name: str) -> str:
     """ComfyUI's spelling of a scheduler: "SGM Uniform" is sgm_uniform."""
     return _spelt(name)

@@ -13,10 +13,15 @@ from pydantic import ValidationError
 from orchestrator.backends import (
     BACKENDS,
     RATIOS,
+    Backend,
     FluxParams,
     ImageParams,
+    Lora,
+    SdxlParams,
+    VideoParams,
     flux_body,
     get,
+    loras_text,
     nearest_ratio,
     parse,
     with_seed,
@@ -47,8 +52,9 @@ def flux(params: dict[str, Any]) -> FluxParams:
 
 
 def test_the_backends_stand_in_the_order_they_are_offered() -> None:
-    assert list(BACKENDS) == ["flux", "sd15", "sdxl"]
-    assert [b.paid for b in BACKENDS.values()] == [True, False, False]
+    assert next(iter(BACKENDS)) == "flux"
+    assert list(BACKENDS)[-4:] == ["sd15", "sdxl", "sd35", "svd"]
+    assert all(b.paid == (b.service == "bfl") for b in BACKENDS.values())
     assert (FLUX.model, FLUX.price) == ("flux-pro-1.1-ultra", "$0.06 (6 credits) a picture")
 
 
@@ -56,7 +62,7 @@ def test_the_backends_cannot_be_changed() -> None:
     with pytest.raises(TypeError):
         BACKENDS["x"] = SD15  # type: ignore[index]
     with pytest.raises(AttributeError):
-        SD15.steps = 1  # type: ignore[misc]
+        SD15.title = "x"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +76,7 @@ def test_an_unknown_backend_is_refused_in_the_agreed_words_with_what_was_meant(
         get(name)
     assert caught.value.message == "Invalid backend"
     assert f"Did you mean {near}" in caught.value.remedy
-    assert "flux, sd15, sdxl" in caught.value.remedy
+    assert "sd15, sdxl, sd35, svd." in caught.value.remedy
 
 
 @pytest.mark.parametrize("name", ["", "midjourney", "<script>", "sd15\n"])
@@ -96,6 +102,17 @@ def test_without_parameters_the_backend_decides() -> None:
         "batch_size": 1,
         "negative_prompt": "",
         "checkpoint": None,
+        "image": None,
+        "denoise": None,
+        "mask": None,
+        "loras": (),
+        "vae": None,
+        "clip_skip": 1,
+        "hires_scale": 1.0,
+        "hires_denoise": 0.5,
+        "hires_steps": None,
+        "upscaler": None,
+        "styles": (),
     }
     larger = parse(SDXL, {})
     assert isinstance(larger, ImageParams)
@@ -126,6 +143,20 @@ def test_without_parameters_the_backend_decides() -> None:
         ({"width": 16, "height": 4096}, "height", 4096),
         ({"steps": 10_000}, "steps", 10_000),
         ({"sampler": "euler", "sampler_name": "euler"}, "sampler", "euler"),
+        ({"image": "a.png", "denoise": 0}, "denoise", 0.0),
+        ({"denoise": 1.0}, "denoise", 1.0),  # what a form shows, and what happens anyway
+        ({"hiresDenoise": 0.5}, "hires_denoise", 0.5),
+        ({"hires_scale": "1.5", "hiresSteps": "4"}, "hires_steps", 4),
+        ({"loras": "a:0.8, b"}, "loras", (Lora(name="a", strength=0.8), Lora(name="b"))),
+        ({"loras": [{"name": "a:0.8"}]}, "loras", (Lora(name="a:0.8"),)),
+        (
+            {"loras": "dir:x/a.safetensors:-2"},
+            "loras",
+            (Lora(name="dir:x/a.safetensors", strength=-2),),
+        ),
+        ({"loras": "a:b"}, "loras", (Lora(name="a:b"),)),
+        ({"loras": '[{"name": "a, b", "strength": 2}]'}, "loras", (Lora(name="a, b", strength=2),)),
+        ({"loras": " , "}, "loras", ()),
     ],
 )
 def test_a_parameter_is_understood(params: dict[str, Any], field: str, value: object) -> None:
@@ -159,6 +190,22 @@ def test_a_parameter_is_understood(params: dict[str, Any], field: str, value: ob
         ({"negPrompt": "x"}, "did you mean negative_prompt?"),
         ({"aspectRatio": "16:9"}, "aspectRatio is not a parameter of sd15"),
         ({"sampler": "ddim", "sampler_name": "lms"}, "are the same and differ"),
+        ({"mask": "m.png"}, "mask = 'm.png' says nothing without image"),
+        ({"denoise": 0.5}, "denoise = 0.5 says nothing without image"),
+        ({"image": "a.png", "denoise": 1.1}, "denoise = 1.1: must be a number from 0 to 1"),
+        ({"hires_denoise": 0.4}, "hires_denoise = 0.4 says nothing without hiresScale"),
+        ({"hiresSteps": 4, "hiresScale": 1}, "hiresSteps = 4 says nothing without hiresScale"),
+        ({"hiresScale": 5}, "hiresScale = 5: must be a number from 1 to 4"),
+        ({"clipSkip": 13}, "clipSkip = 13: must be a whole number from 1 to 12"),
+        ({"loras": "a:11"}, "loras = 'a:11': must be a list of at most 16 LoRAs"),
+        ({"loras": [{"name": "a", "weight": 1}]}, "must be a list of at most 16 LoRAs"),
+        ({"loras": [{"name": " "}]}, "must be a list of at most 16 LoRAs"),
+        ({"loras": [{"name": "a", "strength": True}]}, "must be a list"),
+        ({"loras": ["a"]}, "must be a list"),
+        ({"loras": "[" * 5000}, "must be a list"),
+        ({"loras": [{"name": "a"}] * 17}, "must be a list of at most 16"),
+        ({"refiner": "r.safetensors"}, "refiner is not a parameter of sd15"),
+        ({"frames": 14}, "frames is not a parameter of sd15"),
     ],
 )
 def test_a_bad_parameter_is_named_with_its_value_and_what_is_allowed(
@@ -178,9 +225,69 @@ def test_every_bad_parameter_is_named_at_once() -> None:
     assert caught.value.remedy.startswith("SD 1.5 takes: width, height, steps")
 
 
+def test_a_refiner_s_place_says_nothing_without_a_refiner() -> None:
+    with pytest.raises(ParamsInvalid) as caught:
+        parse(SDXL, {"refinerAt": 0.5})
+    assert caught.value.message == "refinerAt = 0.5 says nothing without refiner"
+    assert caught.value.fields == {"refinerAt": "says nothing without refiner"}
+    both = parse(SDXL, {"refinerAt": 0.5, "refiner": "r"})
+    assert isinstance(both, SdxlParams)
+    assert both.refiner_at == 0.5
+
+
+def test_an_image_is_painted_over_in_part_and_nothing_wholly() -> None:
+    strengths = [
+        image(params).strength
+        for params in ({}, {"image": "a.png"}, {"image": "a.png", "denoise": 0.2})
+    ]
+    assert strengths == [1.0, 0.75, 0.2]
+
+
+def test_a_video_has_its_own_parameters() -> None:
+    video = parse(get("svd"), {"minCfg": 2, "motion": 1023, "outputFormat": "mp4"})
+    assert isinstance(video, VideoParams)
+    assert (video.width, video.height, video.frames, video.fps) == (1024, 576, 14, 6)
+    assert (video.cfg, video.min_cfg, video.motion, video.output_format) == (2.5, 2.0, 1023, "mp4")
+    for bad in ({"motion": 0}, {"frames": 401}, {"outputFormat": "gif"}, {"batchSize": 2}):
+        with pytest.raises(ParamsInvalid):
+            parse(get("svd"), bad)
+
+
+def test_over_rest_a_list_of_loras_is_a_list() -> None:
+    given = [{"name": "a", "strength": 1}]
+    assert image({"loras": given}) == parse(SD15, {"loras": given}, strict=True)
+    with pytest.raises(ParamsInvalid):
+        parse(SD15, {"loras": "a:1"}, strict=True)
+
+
+@given(
+    loras=st.lists(
+        st.builds(
+            Lora,
+            name=st.text(min_size=1, max_size=20).map(str.strip).filter(bool),
+            strength=st.floats(-10, 10),
+        ),
+        max_size=16,
+    )
+)
+def test_loras_as_text_are_the_same_loras(loras: list[Lora]) -> None:
+    text = loras_text([lora.model_dump() for lora in loras])
+    assert image({"loras": text}).loras == tuple(loras)
+
+
+@pytest.mark.parametrize("backend", list(BACKENDS.values()), ids=list(BACKENDS))
+def test_what_was_parsed_is_understood_once_more(backend: Backend) -> None:
+    once = parse(backend, {})
+    assert parse(backend, once.model_dump()) == once
+
+
 @given(
     params=st.dictionaries(
-        st.text(max_size=12) | st.sampled_from(["width", "seed", "cfg"]), JSON_VALUES
+        st.text(max_size=12)
+        | st.sampled_from(
+            ["width", "seed", "cfg", "loras", "mask", "image", "hiresSteps", "refinerAt", "frames"]
+        ),
+        JSON_VALUES,
     )
 )
 def test_whatever_is_sent_is_parsed_or_refused_in_one_line(params: dict[str, Any]) -> None:
@@ -205,7 +312,7 @@ def test_parameters_are_values() -> None:
     with pytest.raises(ValidationError):
         image({}).steps = 3  # type: ignore[misc]
     with pytest.raises(ValidationError):
-        ImageParams.model_validate(image({}).model_dump() | {"denoise": 1})
+        ImageParams.model_validate(image({}).model_dump() | {"denoiser": 1})
 
 
 # ------------------------------------------------------------------------------ FLUX
@@ -292,7 +399,7 @@ def test_a_seed_is_chosen_where_there_is_none(backend: Any, params: dict[str, An
     assert len(set(seeds)) == 200
     assert all(0 <= seed <= limit for seed in seeds)
     assert max(seeds) > limit // 2
-    assert parse(backend, with_seed(params, backend, rng)).seed is not None
+    assert parse(backend, with_seed(params, backend, rng)).model_dump()["seed"] is not None
 
 
 @pytest.mark.parametrize("seed", [0, "0", 42, 2**64 - 1, "x", -7])

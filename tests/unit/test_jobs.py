@@ -49,6 +49,7 @@ MOVES: dict[str, tuple[Move, Status]] = {
     "finish": (lambda job: job.finish(["a.png"], now=NOW), Status.DONE),
     "fail": (lambda job: job.fail(FAILURE, now=NOW), Status.FAILED),
     "requeue": (lambda job: job.requeue(FAILURE, delay_s=1, now=NOW), Status.QUEUED),
+    "put aside": (lambda job: job.put_aside(FAILURE), Status.CREATED),
     "hand back": (lambda job: job.hand_back(), Status.QUEUED),
     "cancel": (lambda job: job.cancel(now=NOW, by_owner=True), Status.CANCELLED),
     "release": (lambda job: job.release(now=NOW), Status.QUEUED),
@@ -90,6 +91,26 @@ def test_a_move_goes_where_the_table_says_or_raises_and_changes_nothing(
 def test_run_is_refused_for_what_waits_runs_or_is_done(status: Status) -> None:
     with pytest.raises(InvalidTransition):
         queued().having(status=status).release(now=NOW)
+
+
+def test_a_job_that_is_put_aside_waits_for_run_with_its_reason() -> None:
+    claimed = queued().claim(worker="w", host="h", slot="s.0", now=NOW)
+    held = claimed.put_aside(FAILURE)
+    assert (held.status, held.hold, held.lease, held.started_at) == (
+        Status.CREATED,
+        True,
+        None,
+        None,
+    )
+    assert held.is_held
+    assert not held.is_waiting
+    assert held.failure == FAILURE
+    assert "too slow" in held.logs[-1]
+    again = held.release(now=NOW)
+    assert again.is_waiting
+    assert (again.failure, again.is_held) == (None, False)
+    assert held.cancel(now=NOW).status is Status.CANCELLED
+    assert not queued(hold=True).is_held  # a draft
 
 
 def test_a_draft_waits_for_run_and_an_old_created_job_does_not() -> None:
