@@ -6,5 +6,6 @@ from orchestrator.attempts.bfl import BFLService
 from orchestrator.attempts.comfyui import ComfyUIService
 from orchestrator.attempts.held import Held
 from orchestrator.attempts.service import Service
+from orchestrator.attempts.till import Till
 
-__all__ = ["BFLService", "ComfyUIService", "Held", "Service"]
+__all__ = ["BFLService", "ComfyUIService", "Held", "Service", "Till"]

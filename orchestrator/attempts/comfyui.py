@@ -4,37 +4,39 @@ can be asked what became of it: nothing is ever in doubt, and nothing that finis
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
-from orchestrator import backends
+import orjson
+
+from orchestrator import backends, inputs
 from orchestrator.attempts.held import Held, finish_even_if_cancelled
+from orchestrator.attempts.hosts import Host, Hosts
 from orchestrator.attempts.pictures import publish, recipe_of
+from orchestrator.backends import Backend, Params
+from orchestrator.catalogue import Catalogue
 from orchestrator.connectors.comfyui import ComfyUI, RemoteFile, RemoteStatus, Workflow
 from orchestrator.errors import (
+    CorruptFile,
     PromptStalled,
     PromptVanished,
+    RequestRejected,
+    SavedWorkflowInvalid,
     ServiceError,
     ServiceTimeout,
     ServiceUnreachable,
+    WrongServer,
 )
 from orchestrator.jobs import Cost, Job, Phase, Progress, prompt_id
-from orchestrator.store import Lane
-from orchestrator.workflows import choose_checkpoint, text_to_image
-
-logger = logging.getLogger(__name__)
+from orchestrator.models import Library
+from orchestrator.offers import offered_by
+from orchestrator.paths import Paths
+from orchestrator.store import Kind, Lane
+from orchestrator.workflows import Inputs, Offered, SavedWorkflow, availability, make, preflight
 
 PER_HOST = 2  # one runs, one waits on the server: the GPU never idles between two jobs
-AWAY_S = (
-    5.0  # a server that did not answer gets no more jobs for this long, or until it answers again
-)
-PROBE_S = 1.0
 ARRIVAL_S = 1.0  # a prompt sent by a worker that has just died may still be on its way
 
 
@@ -47,53 +49,77 @@ class ComfyUIService:
         self,
         clients: Sequence[ComfyUI],
         *,
-        images: Path,
+        paths: Paths,
+        limits: inputs.Limits | None = None,
         on_back: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_back` is called when a server that was away answers again."""
-        self._clients = {_public(client.url): client for client in clients}
-        self._images = images
-        self._on_back = on_back
-        self._busy: Counter[str] = Counter()
-        self._away: dict[str, float] = {}
-        self._probes: dict[str, asyncio.Task[None]] = {}
+        """`limits` of input images; `on_back` is called when a server that was away answers again."""
+        self._paths = paths
+        self._limits = limits or inputs.Limits()
+        self._catalogue = Catalogue(paths.workflows)
+        self._library = Library(paths)
+        self._hosts = Hosts(clients, judge=self._lack, offered=self._offered, on_back=on_back)
 
-    def lanes(self, host: str | None) -> Sequence[Lane]:
-        """The servers that answer, the least busy first; or the one that has the job already."""
-        if host in self._clients:
-            return () if self._is_away(host) else (self._lane(host),)
-        there = [url for url in self._clients if not self._is_away(url)]
-        return [self._lane(url) for url in sorted(there, key=lambda url: self._busy[url])]
+    async def open(self) -> None:
+        """Have a first look at the servers, where there are several to choose from."""
+        await self._hosts.open()
+
+    def lanes(self, kind: Kind) -> Sequence[Lane]:
+        """The servers that answer and have what the kind needs, first the one that would be done first; or the
+        one that has the job already."""
+        if kind.host is not None and (host := self._hosts.get(kind.host)):
+            return () if host.is_away else (self._lane(kind.host),)
+        return [self._lane(url) for url in self._hosts.best(kind)]
+
+    def _lane(self, url: str) -> Lane:
+        return Lane(self.name, url, PER_HOST)
+
+    def _lack(self, kind: Kind, offered: Offered) -> str | None:
+        """Why a server cannot run a kind of job, as far as its lists tell."""
+        missing = [name for name in kind.needs if not offered.has_model(name)]
+        if missing:
+            return f"it has no {', '.join(missing)}"
+        builtin = backends.BACKENDS.get(kind.backend)
+        return availability(builtin, offered) if builtin else None
+
+    async def _offered(self, client: ComfyUI) -> Offered:
+        return await offered_by(client, self._library)
 
     def begin(self, job: Job, lane: Lane, now: datetime) -> Job:
         """The intent, with the id the prompt will have."""
         remote_id = prompt_id(job.id, len(job.attempts) + 1)
         return job.begin_attempt(service=self.name, host=lane.host, now=now, remote_id=remote_id)
 
+    # ---------------------------------------------------------------- one attempt
+
     async def run(self, held: Held) -> tuple[list[str], Cost | None]:
         """Carry an attempt through, or adopt the one that is open."""
-        attempt = held.job.attempts[-1]
-        client = self._clients.get(attempt.host)
-        if client is None:
-            raise PromptVanished(
-                f"The server {attempt.host} is not among those in COMFY_URL any more"
-            )
-        self._busy[attempt.host] += 1
+        url = held.job.attempts[-1].host
+        host = self._hosts.get(url)
+        if host is None:
+            raise PromptVanished(f"The server {url} is not among those in COMFY_URL any more")
+        host.busy += 1
+        began, ahead = time.monotonic(), host.busy
         try:
-            return await self._run(held, client, attempt.remote_id or ""), None
+            files = await self._run(held, host, held.job.attempts[-1].remote_id or "")
         except ServiceUnreachable:
-            self._note_away(attempt.host)
+            self._hosts.note_away(url)
             raise
+        else:
+            self._hosts.note_done(url, (time.monotonic() - began) / ahead)
+            return files, None
         finally:
-            self._busy[attempt.host] -= 1
+            host.busy -= 1
 
-    async def _run(self, held: Held, client: ComfyUI, remote_id: str) -> list[str]:
-        params = _params(held.job)
+    async def _run(self, held: Held, host: Host, remote_id: str) -> list[str]:
+        client = host.client
         # that of an adopted prompt is the server's business: it wrote it into the picture
         workflow: Workflow | None = None
         noting: asyncio.Task[None] | None = None
+        backend, params, saved = await self._asked(held)
         if not held.adopted or not await self._is_there(held, client, remote_id):
-            workflow = await self._workflow(held.job, params, client)
+            workflow = await self._workflow(held, client, backend, params, saved)
+            host.sent = _kind(held.job)
             await client.submit(workflow, prompt_id=remote_id)
             # written while the server works: the id has been on the disk since the intent
             noting = asyncio.create_task(self._note_submitted(held, remote_id))
@@ -103,10 +129,9 @@ class ComfyUIService:
             if noting is not None:
                 await finish_even_if_cancelled(noting)
         held.free_slot()  # the server is done: the next job may go there while this one is fetched
+        seed = getattr(params, "seed", None)
         return [
-            await self._publish(
-                held, client, file, seed=params.seed, workflow=workflow, index=index
-            )
+            await self._publish(held, client, file, seed=seed, workflow=workflow, index=index)
             for index, file in enumerate(files)
         ]
 
@@ -125,14 +150,6 @@ class ComfyUIService:
                 await client.cancel(remote_id)
             raise PromptStalled(error.message) from error
 
-    async def _workflow(self, job: Job, params: backends.ImageParams, client: ComfyUI) -> Workflow:
-        family = backends.get(job.backend).model
-        checkpoint = choose_checkpoint(family, await client.checkpoints(), params.checkpoint)
-        # of its own for each attempt: asked for a workflow that it has run before, the server answers with the
-        # file it made then, also when that is gone
-        prefix = f"orchestrator/{job.backend}_{job.id}_{len(job.attempts)}"
-        return text_to_image(params, job.prompt, checkpoint=checkpoint, filename_prefix=prefix)
-
     async def _is_there(self, held: Held, client: ComfyUI, remote_id: str) -> bool:
         """Whether the server has the prompt of an attempt that another worker began."""
         if (await client.state(remote_id)).status is not RemoteStatus.UNKNOWN:
@@ -143,6 +160,76 @@ class ComfyUIService:
         if held.job.attempts[-1].phase is not Phase.INTENT:
             raise PromptVanished
         return False
+
+    # ---------------------------------------------------------------- what is asked of the server
+
+    async def _asked(self, held: Held) -> tuple[Backend, Params, SavedWorkflow | None]:
+        """What a job asks for. Raises UnknownBackend, SavedWorkflowInvalid, ParamsInvalid."""
+        job = held.job
+        saved: SavedWorkflow | None = None
+        if job.workflow is not None:  # as it was when the job was made
+            try:
+                data = await held.call(held.store.blobs.get, job.workflow)
+            except CorruptFile as error:
+                raise SavedWorkflowInvalid(
+                    f"The workflow that the job was made with is lost: {error.message}",
+                    remedy=f"Ask again: a new job takes workflows/{job.backend}.json as it is now.",
+                ) from error
+            saved = SavedWorkflow.read(orjson.loads(data), name=job.backend)
+        elif (file := await held.call(self._catalogue.saved, job.backend)) is not None:
+            saved = file.workflow
+        backend = saved.backend() if saved else backends.get(job.backend)
+        return backend, backends.parse(backend, job.sent_params), saved
+
+    async def _workflow(
+        self,
+        held: Held,
+        client: ComfyUI,
+        backend: Backend,
+        params: Params,
+        saved: SavedWorkflow | None,
+    ) -> Workflow:
+        """The workflow to send, held against what the server has; its input images are there then."""
+        job = held.job
+        # of its own for each attempt: asked for a workflow that it has run before, the server answers with the
+        # file it made then, also when that is gone
+        prefix = f"orchestrator/{_file_name(job.backend)}_{job.id}_{len(job.attempts)}"
+        given = Inputs(
+            image=await self._uploaded(held, client, getattr(params, "image", None)),
+            mask=await self._uploaded(held, client, getattr(params, "mask", None)),
+        )
+
+        async def built() -> Workflow:
+            offered = await self._offered(client)
+            if saved is not None:
+                filled = saved.fill(params, job.text, inputs=given, filename_prefix=prefix)
+                preflight(filled, offered)
+                return filled
+            return make(
+                backend, params, job.text, offered=offered, inputs=given, filename_prefix=prefix
+            )
+
+        try:
+            return await built()
+        except RequestRejected:
+            client.forget_info()  # what is missing may have been added a moment ago
+        try:
+            return await built()
+        except RequestRejected as error:
+            url, kind = job.attempts[-1].host, _kind(job)
+            if not self._hosts.others_can(kind, than=url):
+                raise
+            self._hosts.note_unable(url, kind, error.message)
+            raise WrongServer(f"{url} cannot run it: {error.message}") from error
+
+    async def _uploaded(self, held: Held, client: ComfyUI, name: str | None) -> str | None:
+        """Send an input image to the server; returns what it is called there."""
+        if not name:
+            return None
+        image = await held.call(inputs.load, name, paths=self._paths, limits=self._limits)
+        return await client.upload_image(image.data, name=image.name)
+
+    # ---------------------------------------------------------------- what comes of it
 
     async def _publish(
         self,
@@ -158,14 +245,14 @@ class ComfyUIService:
         data = await client.fetch(file)
         now = held.store.now()
         recipe = recipe_of(held.job, seed=seed, workflow=workflow, index=index, now=now)
-        return str((await publish(held, data, folder=self._images, recipe=recipe)).path)
+        return str((await publish(held, data, folder=self._paths.drop_out, recipe=recipe)).path)
 
     async def cancel(self, job: Job) -> bool:
         """Take the prompt off its server, pending or running."""
         attempt = job.open_attempt
-        client = self._clients.get(attempt.host) if attempt else None
-        if attempt and client and attempt.remote_id:
-            await client.cancel(attempt.remote_id)
+        host = self._hosts.get(attempt.host) if attempt else None
+        if attempt and host and attempt.remote_id:
+            await host.client.cancel(attempt.remote_id)
         return False
 
     def keeps(self, job: Job, error: Exception, *, last: bool) -> bool:
@@ -176,52 +263,19 @@ class ComfyUIService:
         attempt = job.open_attempt
         if last or attempt is None or attempt.phase is Phase.INTENT:
             return False
-        if isinstance(error, ServiceUnreachable) and len(self._clients) > 1:
+        if isinstance(error, ServiceUnreachable) and len(self._hosts) > 1:
             return False
         return not (isinstance(error, ServiceError) and error.final)
 
-    # ---------------------------------------------------------------- servers that are away
-
-    def _lane(self, host: str) -> Lane:
-        return Lane(self.name, host, PER_HOST)
-
-    def _is_away(self, host: str) -> bool:
-        return self._away.get(host, 0.0) > time.monotonic()
-
-    def _note_away(self, host: str) -> None:
-        """Spare the other jobs: each would burn its attempts on a server that is only being restarted."""
-        self._away[host] = time.monotonic() + AWAY_S
-        if host not in self._probes:
-            self._probes[host] = asyncio.create_task(self._probe(host), name=f"probe {host}")
-
-    async def _probe(self, host: str) -> None:
-        try:
-            while self._is_away(host):
-                await asyncio.sleep(PROBE_S)
-                with suppress(ServiceError):
-                    await self._clients[host].system_stats()
-                    break
-            self._away.pop(host, None)
-            self._on_back()
-        finally:
-            del self._probes[host]
-
     async def close(self) -> None:
         """Close the connections; what runs on the servers goes on."""
-        for task in list(self._probes.values()):
-            task.cancel()
-        await asyncio.gather(*self._probes.values(), return_exceptions=True)
-        for client in self._clients.values():
-            await client.close()
+        await self._hosts.close()
 
 
-def _params(job: Job) -> backends.ImageParams:
-    params = backends.parse(backends.get(job.backend), job.params)
-    assert isinstance(params, backends.ImageParams)
-    return params
+def _kind(job: Job) -> Kind:
+    return Kind(job.backend, None, job.workflow, backends.models_named(job.params))
 
 
-def _public(url: str) -> str:
-    """A server's address as job files and pictures may show it: without a password."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+def _file_name(backend: str) -> str:
+    """A backend's name as a part of a file's: that of a saved workflow may have any letters."""
+    return "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in backend)

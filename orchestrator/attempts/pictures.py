@@ -36,6 +36,7 @@ def recipe_of(
         workflow=dict(workflow) if workflow is not None else None,
         created_at=now,
         software=SOFTWARE,
+        resolved=job.resolved,
     )
 
 

@@ -9,7 +9,7 @@ from orchestrator import backends
 from orchestrator.attempts.held import Held
 from orchestrator.errors import UnknownBackend
 from orchestrator.jobs import Cost, Job
-from orchestrator.store import Lane
+from orchestrator.store import Kind, Lane
 
 
 class Refusal:
@@ -17,7 +17,10 @@ class Refusal:
 
     name = "none"
 
-    def lanes(self, host: str | None) -> Sequence[Lane]:
+    async def open(self) -> None:
+        """Nothing to get ready."""
+
+    def lanes(self, kind: Kind) -> Sequence[Lane]:
         """Refusing takes no time: any few places will do."""
         return (Lane(self.name, "none", 4),)
 

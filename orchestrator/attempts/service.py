@@ -8,7 +8,7 @@ from typing import Protocol
 
 from orchestrator.attempts.held import Held
 from orchestrator.jobs import Cost, Job
-from orchestrator.store import Lane
+from orchestrator.store import Kind, Lane
 
 
 class Service(Protocol):
@@ -16,10 +16,14 @@ class Service(Protocol):
 
     name: str
 
-    def lanes(self, host: str | None) -> Sequence[Lane]:
-        """Where a new job may go, best first; or the lane of a job that may still be at `host`.
+    async def open(self) -> None:
+        """Get ready for the first job, in a few seconds at most."""
+        ...
 
-        Empty when the service takes none now: the job waits.
+    def lanes(self, kind: Kind) -> Sequence[Lane]:
+        """Where a new job of the kind may go, best first; or the lane of one that may still be at `kind.host`.
+
+        Empty when the service takes none now: the job waits. Called from the store's threads.
         """
         ...
 

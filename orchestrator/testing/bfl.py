@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import io
@@ -15,18 +16,20 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from types import TracebackType
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Self
 
 from PIL import Image
-from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic import ValidationError
 from tornado.httpserver import HTTPServer
+from tornado.iostream import StreamClosedError
 from tornado.netutil import bind_sockets
 from tornado.web import Application, Finish, RequestHandler
+
+from orchestrator.testing.bfl_models import MODELS, Asked, megapixels, shown_size
 
 KEY = "fake-bfl-key"  # that FakeBFL and make_lab agree on
 ACTIVE_TASKS = 24
 SAMPLE_S = 600.0  # how long a picture's address is good
-CREDITS = {"flux-pro-1.1-ultra": 6.0}  # per picture; 1 credit is 0.01 USD. The models there are
 
 
 class Fault(StrEnum):
@@ -38,6 +41,7 @@ class Fault(StrEnum):
     RATE_LIMITED = "rate_limited"  # POST: 429, with Retry-After if `retry_after_s` is set
     BROKEN_BEFORE = "broken_before"  # POST: 500, nothing is charged
     BROKEN_AFTER = "broken_after"  # POST: charged, then 500
+    COST_UNSAID = "cost_unsaid"  # POST: taken, and the answer does not say what it costs
     DROPPED = "dropped"  # POST: charged, then the connection is closed without an answer
     HELD = "held"  # POST: charged, and answered only after `resume`
     REQUEST_MODERATED = "request_moderated"  # task: the prompt is refused, after it was charged
@@ -48,6 +52,8 @@ class Fault(StrEnum):
     POLL_HANGS = "poll_hangs"  # poll: never answered
     SAMPLE_EXPIRED = "sample_expired"  # picture: 403, as after ten minutes
     SAMPLE_TRUNCATED = "sample_truncated"  # picture: half of its bytes
+    SAMPLE_WRONG_TYPE = "sample_wrong_type"  # picture: a page that says so, with status 200
+    SAMPLE_LARGER = "sample_larger"  # picture: twice as many bytes as its header announces
 
 
 ENDINGS = {
@@ -56,27 +62,6 @@ ENDINGS = {
     Fault.TASK_ERROR: "Error",
     Fault.FORGOTTEN: "Task not found",
 }
-
-
-def _in_range(ratio: str) -> str:
-    wide, _, high = ratio.partition(":")
-    if not 9 / 21 <= int(wide) / int(high) <= 21 / 9:
-        raise ValueError("aspect ratio must be between 21:9 and 9:21")
-    return ratio
-
-
-class _Asked(BaseModel):
-    """The body of a request, as the OpenAPI document of BFL has it for FLUX 1.1 Ultra."""
-
-    prompt: str | None = ""
-    seed: int | None = None
-    prompt_upsampling: bool = False
-    safety_tolerance: Annotated[int, Field(ge=0, le=6)] = 2
-    output_format: Literal["jpeg", "png"] = "jpeg"
-    aspect_ratio: Annotated[
-        str, Field(pattern=r"^[1-9]\d*:[1-9]\d*$"), AfterValidator(_in_range)
-    ] = "16:9"
-    raw: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,7 +78,7 @@ class Charge:
 @dataclass
 class _Task:
     charge: Charge
-    asked: _Asked
+    asked: Asked
     ready_at: float
     ending: str = "Ready"
 
@@ -115,6 +100,7 @@ class FakeBFL:
     picture_s: float = 0.05  # how long a task takes
     limit: int = ACTIVE_TASKS
     retry_after_s: float | None = None  # sent with a 429
+    dearer: float = 0.0  # credits that a picture costs beyond the list
     charges: list[Charge] = field(default_factory=list)
     requests: Counter[str] = field(default_factory=Counter)
     most_active: int = 0
@@ -197,11 +183,14 @@ class FakeBFL:
         self._faults[fault] -= (shown := self._faults[fault] > 0)
         return shown
 
-    def _refusal(self, model: str) -> tuple[int, str] | None:
+    def _price(self, model: str, asked: Asked) -> float:
+        return MODELS[model].credits(asked) + self.dearer
+
+    def _refusal(self, model: str, asked: Asked) -> tuple[int, str] | None:
         """Why a request is turned down before anything is charged, if it is."""
         if self._shows(Fault.FORBIDDEN):
             return 403, "Forbidden"
-        if self._shows(Fault.NO_CREDITS) or self.credits < CREDITS[model]:
+        if self._shows(Fault.NO_CREDITS) or self.credits < self._price(model, asked):
             return 402, "Insufficient credits"
         if self._shows(Fault.RATE_LIMITED) or self.active >= self.limit:
             return 429, "Too many active tasks"
@@ -209,10 +198,10 @@ class FakeBFL:
             return 500, "Internal Server Error"
         return None
 
-    def _buy(self, model: str, asked: _Asked) -> Charge:
-        task_id, price = str(uuid.uuid4()), CREDITS[model]
+    def _buy(self, model: str, asked: Asked) -> Charge:
+        task_id, price = str(uuid.uuid4()), self._price(model, asked)
         charge = Charge(task_id, model, asked.prompt or "", price, time.time())
-        self.credits -= price
+        self.credits = round(self.credits - price, 3)
         self.charges.append(charge)
         ending = next((said for fault, said in ENDINGS.items() if self._shows(fault)), "Ready")
         ready_at = time.monotonic() + self.picture_s
@@ -238,8 +227,7 @@ class FakeBFL:
 
 def _picture(task: _Task) -> bytes:
     """The same small picture for the same seed and prompt."""
-    wide, high = (int(part) for part in task.asked.aspect_ratio.split(":"))
-    size = (round(96 * wide / max(wide, high)), round(96 * high / max(wide, high)))
+    size = shown_size(task.asked)
     pixels = hashlib.shake_128(f"{task.asked.seed} {task.asked.prompt}".encode()).digest(192)
     drawn = Image.frombytes("RGB", (8, 8), pixels).resize(size)
     buffer = io.BytesIO()
@@ -282,11 +270,11 @@ class _Submit(_Handler):
         bfl.requests["submit"] += 1
         if not self.has_key():
             return
-        if model not in CREDITS:
+        if model not in MODELS:
             self.refuse(404, "Not Found")
             return
         try:
-            asked = _Asked.model_validate_json(self.request.body)
+            asked = MODELS[model].asked.model_validate_json(self.request.body)
         except ValidationError as error:
             found = error.errors(include_url=False, include_context=False, include_input=False)
             self.refuse(422, [{**each, "loc": ["body", *each["loc"]]} for each in found])
@@ -295,7 +283,7 @@ class _Submit(_Handler):
             said = {"loc": ["body", "aspect_ratio"], "msg": "Value not allowed", "type": "enum"}
             self.refuse(422, [said])
             return
-        if refusal := bfl._refusal(model):
+        if refusal := bfl._refusal(model, asked):
             if refusal[0] == 429 and bfl.retry_after_s is not None:
                 self.set_header("Retry-After", f"{bfl.retry_after_s:g}")
             self.refuse(*refusal)
@@ -308,15 +296,17 @@ class _Submit(_Handler):
         if bfl._shows(Fault.BROKEN_AFTER):
             self.refuse(500, "Internal Server Error")
             return
-        self.reply(
-            {
-                "id": charge.task_id,
-                "polling_url": f"{bfl.url}/v1/get_result?id={charge.task_id}",
+        answer: dict[str, Any] = {
+            "id": charge.task_id,
+            "polling_url": f"{bfl.url}/v1/get_result?id={charge.task_id}",
+        }
+        if not bfl._shows(Fault.COST_UNSAID):
+            answer |= {
                 "cost": charge.credits,
-                "input_mp": 0.0,
-                "output_mp": 4.0,
+                "input_mp": float(sum(map(megapixels, asked.inputs()))),
+                "output_mp": float(megapixels(asked.size())),
             }
-        )
+        self.reply(answer)
 
 
 class _Result(_Handler):
@@ -354,7 +344,7 @@ class _Result(_Handler):
 
 
 class _Sample(_Handler):
-    def get(self, task_id: str) -> None:
+    async def get(self, task_id: str) -> None:
         bfl = self.bfl
         bfl.requests["picture"] += 1
         if "x-key" in self.request.headers:
@@ -374,8 +364,23 @@ class _Sample(_Handler):
             self.refuse(403, "Signature expired")
             return
         data = _picture(task)
+        if bfl._shows(Fault.SAMPLE_WRONG_TYPE):
+            self.set_header("Content-Type", "text/html")
+            self.finish("<html><body>We are sorry</body></html>")
+            return
+        if bfl._shows(Fault.SAMPLE_LARGER):
+            await self._more_than_announced(data)
         self.set_header("Content-Type", f"image/{task.asked.output_format}")
         self.finish(data[: len(data) // 2] if bfl._shows(Fault.SAMPLE_TRUNCATED) else data)
+
+    async def _more_than_announced(self, data: bytes) -> None:
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data) // 2}\r\n\r\n"
+        stream = getattr(self.request.connection, "stream", None)
+        if stream is not None:
+            with contextlib.suppress(StreamClosedError):
+                await stream.write(head.encode() + data)
+            stream.close()
+        raise Finish
 
 
 class _Credits(_Handler):

@@ -32,6 +32,7 @@ from worker_process import work
 
 from orchestrator.errors import JobExists, StoreError
 from orchestrator.jobs import TERMINAL, Job, Phase, Status, prompt_id
+from orchestrator.ledger import Ledger
 from orchestrator.store import Store
 from orchestrator.testing import make_job, make_lab
 
@@ -67,6 +68,9 @@ class Verdict:
     lost: list[str] = field(default_factory=list)  # acknowledged, and not there
     unended: list[str] = field(default_factory=list)
     paid_twice: list[str] = field(default_factory=list)
+    misbooked: list[str] = field(
+        default_factory=list
+    )  # the ledger says another price than the bill
     painted_again: list[str] = field(default_factory=list)  # although they had been finished
     done_without_picture: list[str] = field(default_factory=list)
     ambiguous: int = 0  # shown to the user, with a failure that says so
@@ -86,6 +90,7 @@ class Verdict:
             "nothing acknowledged is lost": not self.lost,
             "every job ends": not self.unended,
             "nothing is paid twice": not self.paid_twice,
+            "the ledger is the bill": not self.misbooked,
             "nothing that was painted is painted again": not self.painted_again,
             "a job that is done has its picture": not self.done_without_picture,
             "what fails is explained": not self.unexplained,
@@ -199,13 +204,19 @@ class Torture:
         bfl = _service("orchestrator.testing", "--picture-seconds=0.2", "--credits=1e6")
         try:
             urls, bfl_url = [_url(engine) for engine in engines], _url(bfl)
-            lab = make_lab(self._folder / "lab", comfy_url=",".join(urls), bfl_url=bfl_url)
+            lab = make_lab(
+                self._folder / "lab",
+                comfy_url=",".join(urls),
+                bfl_url=bfl_url,
+                budget_usd="1000000",
+            )
             self._root, self._paths, self._store = lab.paths.jobs, lab.paths.file, lab.store
             self._let_loose()
             with httpx.Client() as http:
                 charges = http.get(f"{bfl_url}/fake/charges").json()
                 ledgers = [http.get(f"{url}/engine/ledger").json() for url in urls]
             self._judge(charges, [entry for ledger in ledgers for entry in ledger])
+            self.verdict.misbooked = _misbooked(lab.ledger, charges)
             lab.close()
         finally:
             for service in (*engines, bfl):
@@ -364,6 +375,21 @@ def _painted_again(jobs: dict[str, Job], ledger: list[dict[str, Any]]) -> list[s
         if entry["outcome"] == "success":
             finished.add(job_id)
     return again
+
+
+def _misbooked(ledger: Ledger, charges: list[dict[str, Any]]) -> list[str]:
+    """Jobs that the ledger has with another price than the bill, but for those of which nobody can tell."""
+    booked: Counter[str] = Counter()  # credits
+    for line in ledger.path.read_bytes().splitlines():
+        said = orjson.loads(line)
+        if said["event"] == "charged":
+            booked[said["job"]] += round(100 * float(said["usd"]))
+    undecided = {purchase.job for purchase in ledger.totals().reserved.values()}
+    billed: Counter[str] = Counter()  # the prompt names the job
+    for charge in charges:
+        billed[str(charge["prompt"])] += round(charge["credits"])
+    jobs = booked.keys() | billed.keys()
+    return sorted(job for job in jobs - undecided if booked[job] != billed[job])
 
 
 def _service(module: str, *arguments: str) -> subprocess.Popen[str]:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from workshop import in_loop
 
-from orchestrator.testing import KEY, FakeBFL, make_job
+from orchestrator.testing import KEY, FakeBFL, Fault, make_job
 
 MODEL = "flux-pro-1.1-ultra"
 HEADERS = {"x-key": KEY}
@@ -41,6 +41,47 @@ async def test_a_bad_value_is_refused_by_its_place_and_not_charged(
     assert [set(each) >= {"loc", "msg", "type"} for each in reply.json()["detail"]] == [True]
     assert reply.json()["detail"][0]["loc"] == ["body", field]
     assert bfl.charges == []
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "field"),
+    [
+        ("flux-pro-1.1", {"width": 1000}, "width"),
+        ("flux-kontext-pro", {"prompt": None}, "prompt"),
+        ("flux-kontext-pro", {"input_image": "no base64!"}, "input_image"),
+        ("flux-kontext-pro", {"input_image": "bm8gcGljdHVyZQ=="}, "input_image"),
+        ("flux-2-pro", {"safety_tolerance": 6}, "safety_tolerance"),
+        ("flux-2-flex", {"guidance": 11}, "guidance"),
+        ("flux-2-klein-4b", {"width": 72}, "width"),
+    ],
+)
+@in_loop
+async def test_each_model_refuses_what_its_documents_do_not_have(
+    model: str, body: dict[str, Any], field: str
+) -> None:
+    async with FakeBFL() as bfl, httpx.AsyncClient(headers=HEADERS) as http:
+        reply = await http.post(f"{bfl.url}/v1/{model}", json={"prompt": "a fox", **body})
+        unknown = await http.post(f"{bfl.url}/v1/flux-9", json={"prompt": "a fox"})
+    assert (reply.status_code, unknown.status_code) == (422, 404)
+    assert reply.json()["detail"][0]["loc"] == ["body", field]
+    assert bfl.charges == []
+
+
+@in_loop
+async def test_a_picture_can_be_larger_than_its_header_announces_or_no_picture_at_all() -> None:
+    async with FakeBFL(picture_s=0) as bfl, httpx.AsyncClient() as http:
+        answer = (await http.post(f"{bfl.url}/v1/{MODEL}", json={}, headers=HEADERS)).json()
+        task = (await http.get(answer["polling_url"], headers=HEADERS)).json()
+        sample = task["result"]["sample"]
+        whole = (await http.get(sample)).content
+        bfl.fail(Fault.SAMPLE_WRONG_TYPE)
+        page = await http.get(sample)
+        assert page.headers["content-type"].startswith("text/html")
+        assert (page.status_code, b"<html>" in page.content) == (200, True)
+        bfl.fail(Fault.SAMPLE_LARGER)
+        cut = await http.get(sample)
+        assert cut.content == whole[: len(whole) // 2]
+        assert (await http.get(sample)).content == whole
 
 
 @in_loop

@@ -8,20 +8,23 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from mutants import MUTANTS
 from pydantic import SecretStr
 
-from orchestrator.attempts import BFLService, ComfyUIService, Held
+from orchestrator.attempts import BFLService, ComfyUIService, Held, Till
 from orchestrator.connectors.bfl import BFL
 from orchestrator.connectors.comfyui import ComfyUI, Timing
 from orchestrator.files import Disk
 from orchestrator.jobs import Cost
+from orchestrator.ledger import Ledger
 from orchestrator.paths import Paths
 from orchestrator.retry import RetryPolicy
 from orchestrator.settings import Settings
+from orchestrator.spending import Budget
 from orchestrator.store import Store
 from orchestrator.worker import Worker
 
@@ -40,6 +43,37 @@ class DeadlyDisk(Disk):
         die()
 
 
+class DyingDisk(Disk):
+    """Its process dies before, or after, the n-th write that has to do with a job or with money."""
+
+    def __init__(self, at: int, *, before: bool) -> None:
+        self._left = at
+        self._before = before
+
+    def _step(self, act: Callable[[], None]) -> None:
+        self._left -= 1
+        if self._left == 0 and self._before:
+            die()
+        act()
+        if self._left == 0:
+            die()
+
+    def replace(self, source: Path | str, target: Path | str) -> None:
+        if str(target).endswith(".json"):
+            self._step(lambda: Disk.replace(self, source, target))
+        else:
+            super().replace(source, target)
+
+    def reserve(self, path: Path | str, size: int) -> None:
+        self._step(lambda: Disk.reserve(self, path, size))
+
+    def overwrite(self, path: Path | str, data: bytes) -> None:
+        self._step(lambda: Disk.overwrite(self, path, data))
+
+    def append(self, path: Path | str, data: bytes) -> None:
+        self._step(lambda: Disk.append(self, path, data))
+
+
 class Poisoned(ComfyUIService):
     """A service at which one prompt kills the worker, after a while."""
 
@@ -54,6 +88,8 @@ async def work(said: dict[str, Any]) -> None:
     paths = Paths.load(Path(said["paths"]))
     settings = Settings.load(paths)
     disk = DeadlyDisk() if said.get("die_at_receipt") else Disk()
+    if step := said.get("die_at_step"):
+        disk = DyingDisk(abs(step), before=step < 0)
     store = Store(
         paths.jobs,
         disk=disk,
@@ -63,11 +99,18 @@ async def work(said: dict[str, Any]) -> None:
     timing = Timing(poll_interval_s=0.1, vanish_s=0.3, grace_s=5.0)
     clients = [ComfyUI(url, timing=timing) for url in settings.comfy_urls]
     bfl = BFL(settings.bfl_base_url, settings.bfl_api_key or SecretStr(""), poll_interval_s=0.1)
+    budget = Budget(per_day=settings.orchestrator_budget_per_day)
     worker = Worker(
         store,
         [
-            (Poisoned if said.get("poison") else ComfyUIService)(clients, images=paths.drop_out),
-            BFLService(bfl, images=paths.drop_out, late_receipt_s=said.get("late_receipt_s", 1.0)),
+            (Poisoned if said.get("poison") else ComfyUIService)(clients, paths=paths),
+            BFLService(
+                bfl,
+                images=paths.drop_out,
+                till=Till(Ledger(paths.data / "ledger.jsonl", disk=disk), budget, store),
+                load_input=lambda name: (paths.drop_in / name).read_bytes(),
+                late_receipt_s=said.get("late_receipt_s", 1.0),
+            ),
         ],
         policy=RetryPolicy(base_s=0.1, cap_s=1.0, max_attempts=said.get("max_attempts", 3)),
     )

@@ -17,14 +17,17 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from orchestrator.attempts import BFLService, ComfyUIService
+from orchestrator.attempts import BFLService, ComfyUIService, Service, Till
+from orchestrator.backends import BACKENDS
 from orchestrator.connectors.bfl import BFL
 from orchestrator.connectors.comfyui import ComfyUI, Timing
 from orchestrator.files import DISK, Disk
 from orchestrator.handles import JobHandle
 from orchestrator.jobs import Attempt, Failure, Job, Status, prompt_id
 from orchestrator.lab import Lab
+from orchestrator.ledger import Ledger
 from orchestrator.retry import RetryPolicy
+from orchestrator.spending import Budget
 from orchestrator.store import Store
 from orchestrator.testing import KEY, Engine, FakeBFL, make_lab
 from orchestrator.worker import Worker
@@ -62,6 +65,10 @@ class Workshop:
     def images(self) -> Path:
         return self.lab.paths.drop_out
 
+    def ledger(self, *, disk: Disk = DISK) -> Ledger:
+        """The ledger, as another process opens it."""
+        return Ledger(self.lab.ledger.path, disk=disk)
+
     @asynccontextmanager
     async def worker(
         self,
@@ -71,6 +78,8 @@ class Workshop:
         socket: bool | None = None,
         late_receipt_s: float = 0.5,
         disk: Disk = DISK,
+        key: str = KEY,
+        budget: Budget | None = None,
         **store: Any,
     ) -> AsyncIterator[Worker]:
         """A worker at work, with a store of its own as if it were another process."""
@@ -78,13 +87,30 @@ class Workshop:
         clients = [
             ComfyUI(url, timing=timing, socket=socket) for url in self.lab.settings.comfy_urls
         ]
-        key = SecretStr(KEY)
-        bfl = BFL(self.bfl.url, key, poll_interval_s=BFL_POLL_S, deadline_s=5.0, not_found_s=0.2)
-        services = [
-            ComfyUIService(clients, images=self.images),
-            BFLService(bfl, images=self.images, late_receipt_s=late_receipt_s),
+        bfl = BFL(
+            self.bfl.url,
+            SecretStr(key),
+            poll_interval_s=BFL_POLL_S,
+            deadline_s=5.0,
+            not_found_s=0.2,
+        )
+        services: list[Service] = [
+            ComfyUIService(clients, paths=self.lab.paths),
+            BFLService(
+                bfl,
+                images=self.images,
+                till=Till(self.ledger(disk=disk), budget or self.lab.budget, opened),
+                load_input=lambda name: (self.lab.paths.drop_in / name).read_bytes(),
+                late_receipt_s=late_receipt_s,
+            ),
         ]
-        worker = Worker(opened, services, policy=policy, rng=random.Random(1))
+        worker = Worker(
+            opened,
+            services,
+            policy=policy,
+            rng=random.Random(1),
+            service_of=self.lab.catalogue.service_of,
+        )
         running = asyncio.create_task(worker.run())
         try:
             yield worker
@@ -97,7 +123,7 @@ class Workshop:
     async def submit(
         self, prompt: str = "a fox", *, backend: str = "sd15", **options: Any
     ) -> JobHandle:
-        quick = QUICK_JOB if backend != "flux" else {}
+        quick = {} if BACKENDS[backend].paid else QUICK_JOB
         return await self.lab.generate(prompt, backend=backend, **{"seed": 1, **quick, **options})
 
     async def paid(self, prompt: str = "a fox", **options: Any) -> JobHandle:
@@ -199,15 +225,22 @@ class WorkerProcess:
 
 
 @asynccontextmanager
-async def workshop(folder: Path, *, engines: int = 1, comfy_url: str | None = None) -> Any:
-    """A lab with running services. `comfy_url` instead of an engine: where there may be none."""
+async def workshop(
+    folder: Path,
+    *,
+    engines: int | list[Engine] = 1,
+    comfy_url: str | None = None,
+    budget_usd: str = "5.00",
+) -> Any:
+    """A lab with running services: engines, or how many. `comfy_url` instead of them: where there may be none."""
     async with AsyncExitStack() as stack:
-        running = [
-            await stack.enter_async_context(Engine()) for _ in range(0 if comfy_url else engines)
-        ]
+        made = engines if isinstance(engines, list) else [Engine() for _ in range(engines)]
+        running = [await stack.enter_async_context(each) for each in ([] if comfy_url else made)]
         bfl = await stack.enter_async_context(FakeBFL())
         urls = comfy_url or ",".join(engine.url for engine in running)
-        lab = stack.enter_context(make_lab(folder, comfy_url=urls, bfl_url=bfl.url))
+        lab = stack.enter_context(
+            make_lab(folder, comfy_url=urls, bfl_url=bfl.url, budget_usd=budget_usd)
+        )
         yield Workshop(lab, running, bfl)
 
 
