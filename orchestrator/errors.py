@@ -7,7 +7,11 @@ OrchestratorError
 │   └── SettingsInvalid
 ├── RequestInvalid              the request can never work as it stands
 │   ├── UnknownBackend
-│   └── ParamsInvalid
+│   ├── ModelUnknown
+│   ├── ConfirmationNeeded
+│   ├── SavedWorkflowInvalid
+│   ├── InputInvalid ── InputNotFound
+│   └── ParamsInvalid ── StyleNotFound
 ├── StoreError                  the job store refuses or cannot
 │   ├── JobNotFound
 │   ├── ImageNotFound
@@ -18,15 +22,20 @@ OrchestratorError
 │   ├── StoreBusy
 │   └── DiskFull
 ├── ImageInvalid                bytes that are not the image they claim to be
+├── ModelError                  a model file is not to be had, or not what it should be
+│   ├── ModelNotFound · ModelGated · ModelForbidden
+│   ├── HubUnreachable · HubBusy · HubBroken
+│   └── ModelCorrupt · ModelExists · ModelBusy
 ├── PlotsFailed                 matplotlib could not draw
 ├── AlreadyUp                   another server has these jobs
 ├── JobFailed                   raised to whoever waited for a job that failed or was cancelled
 └── ServiceError                a service refused, failed or is away; becomes a job's Failure
     ├── ServiceUnreachable · ServiceTimeout (PromptStalled) · RateLimited · ServiceBroken ── FileGone · UntrustedAddress
-    ├── RequestRejected ── WorkflowRejected · MissingCheckpoint · MissingNode · UnknownSampler
+    ├── RequestRejected ── WorkflowRejected · MissingCheckpoint · MissingModel · MissingNode · UnknownSampler
     ├── ExecutionFailed ── OutOfMemory · CorruptModel
     ├── PromptVanished · Interrupted · NoImages
-    ├── NotAuthorised · NoCredits · Moderated
+    ├── TranslationFailed           before a job is made: the prompt stays with its user
+    ├── NotAuthorised (KeyMissing) · NoCredits (CreditsMissing) · BudgetExceeded · Moderated
     └── AmbiguousSubmit         a paid request that may or may not have been taken
 
 A message says what is wrong; `remedy` says what to do about it. A class's docstring is its default message.
@@ -86,6 +95,15 @@ class UnknownBackend(RequestInvalid):
     """Invalid backend"""
 
 
+class ConfirmationNeeded(RequestInvalid):
+    """The request costs more than may be spent without a word: it has to be confirmed."""
+
+    remedy = (
+        'To pay for it all the same: `--yes` on the command line, `confirm=True` in Python, `"confirm": true` '
+        "over REST. ORCHESTRATOR_CONFIRM_ABOVE sets the limit."
+    )
+
+
 class ParamsInvalid(RequestInvalid):
     """A parameter has a name or a value that the backend does not take."""
 
@@ -99,6 +117,32 @@ class ParamsInvalid(RequestInvalid):
         """`fields`: what is wrong with each parameter, by the name the caller used."""
         super().__init__(message, remedy=remedy)
         self.fields = dict(fields or {})
+
+
+class StyleNotFound(ParamsInvalid):
+    """There is no prompt style of that name."""
+
+
+class InputInvalid(RequestInvalid):
+    """The picture to begin with cannot be used."""
+
+    remedy = (
+        "Name a PNG, JPEG or WebP picture in the folder that `orchestrator paths` calls dropIn."
+    )
+
+
+class InputNotFound(InputInvalid):
+    """There is no such picture to begin with."""
+
+    remedy = "Put it into the folder that `orchestrator paths` calls dropIn, or correct the name."
+
+
+class SavedWorkflowInvalid(RequestInvalid):
+    """The file does not hold a workflow that can be sent to ComfyUI."""
+
+    remedy = (
+        "In ComfyUI choose Workflow > Export (API), and put that file into the folder `workflows`."
+    )
 
 
 class StoreError(OrchestratorError):
@@ -167,6 +211,76 @@ class ImageInvalid(OrchestratorError):
     remedy = "Run the job again; if it happens again, look at the picture in the service's own output folder."
 
 
+class ModelError(OrchestratorError):
+    """The model could not be fetched."""
+
+    remedy = "Try again: what has arrived is kept, and the download goes on from there."
+
+
+class ModelUnknown(RequestInvalid):
+    """No model is known by that name."""
+
+    remedy = (
+        "List the known names with `orchestrator models pull`, or name a file as OWNER/REPO:FILE."
+    )
+
+
+class ModelNotFound(ModelError):
+    """Hugging Face does not have that repository or file, or not for this account."""
+
+    remedy = "Look the repository up at huggingface.co; a private one needs HF_TOKEN in .env.local."
+
+
+class ModelGated(ModelError):
+    """The model's licence has not been accepted with this account."""
+
+    remedy = "Accept the licence on the model's page, then put an access token into .env.local as HF_TOKEN=hf_…"
+
+
+class ModelForbidden(ModelError):
+    """Hugging Face does not accept the token."""
+
+    remedy = (
+        "Put a valid access token (huggingface.co/settings/tokens) into .env.local as HF_TOKEN=hf_…"
+    )
+
+
+class HubUnreachable(ModelError):
+    """Hugging Face does not answer."""
+
+    remedy = "Look at the connection, and at HF_ENDPOINT if it is set; then run the same command again: it goes on."
+
+
+class HubBusy(ModelError):
+    """Hugging Face takes no more requests for now."""
+
+    remedy = "Wait some minutes and run the same command again: it goes on. With HF_TOKEN set more is allowed."
+
+
+class HubBroken(ModelError):
+    """Hugging Face answered with an error of its own, or with something that makes no sense."""
+
+    remedy = "Run the same command again later: it goes on. Look at HF_ENDPOINT if it is set."
+
+
+class ModelCorrupt(ModelError):
+    """What arrived is not the file that was published."""
+
+    remedy = "Run the same command again: it starts anew. If it happens again, the mirror or a proxy is at fault."
+
+
+class ModelExists(ModelError):
+    """Another file of that name is in the folder."""
+
+    remedy = "Move it away or rename it, or name another folder with --to."
+
+
+class ModelBusy(ModelError):
+    """Another process is downloading this file."""
+
+    remedy = "Wait for it, or end it; what has arrived is kept."
+
+
 class PlotsFailed(OrchestratorError):
     """The plots could not be drawn."""
 
@@ -191,11 +305,13 @@ class ServiceError(OrchestratorError):
     Class attributes say what the rest of the lab needs to know of a kind of failure:
     `kind` is stored in the job, `retryable` says whether another try can help, `final` whether it is the
     service's own verdict on the attempt: after any other error it may still have, or be making, the picture.
+    `holds` says that nothing was sent, and that the job is to wait until somebody has it run.
     """
 
     kind: ClassVar[str] = "service_error"
     retryable: ClassVar[bool] = False
     final: ClassVar[bool] = False
+    holds: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -287,11 +403,26 @@ class MissingCheckpoint(RequestRejected):
     remedy = "Put a checkpoint of that family into the server's models/checkpoints folder, or name one it has."
 
 
+class MissingModel(RequestRejected):
+    """The server does not have that LoRA, VAE, text encoder or upscale model."""
+
+    kind = "missing_model"
+    remedy = "Put the file into the folder of the server's models that is for its kind, or name one it has."
+
+
 class MissingNode(RequestRejected):
     """The server lacks a node class that the workflow uses."""
 
     kind = "missing_node"
     remedy = "Install the custom node on the server, or update ComfyUI."
+
+
+class WrongServer(ServiceError):
+    """This server lacks what the job needs, and another one has it."""
+
+    kind = "wrong_server"
+    retryable = True
+    remedy = "Nothing to do: the job goes to another server."
 
 
 class UnknownSampler(RequestRejected):
@@ -335,6 +466,13 @@ class PromptVanished(ServiceError):
     )
 
 
+class TranslationFailed(ServiceError):
+    """The prompt could not be translated."""
+
+    kind = "translation_failed"
+    remedy = "Nothing was submitted. Write it in English, or set ORCHESTRATOR_TRANSLATE=off to send it as it is."
+
+
 class Interrupted(ServiceError):
     """Somebody else interrupted the prompt on the server."""
 
@@ -358,11 +496,36 @@ class NotAuthorised(ServiceError):
     remedy = "Put a valid BFL_API_KEY into .env.local and restart the worker."
 
 
+class KeyMissing(NotAuthorised):
+    """There is no key for the service."""
+
+    kind = "no_key"
+    holds = True
+    remedy = "Put a valid BFL_API_KEY into .env.local and restart the worker; then `orchestrator run ID`."
+
+
 class NoCredits(ServiceError):
     """The account has no credits left."""
 
     kind = "no_credits"
     remedy = "Buy credits at the service's site, then run the job again."
+
+
+class CreditsMissing(NoCredits):
+    """The account has fewer credits left than the picture costs; nothing was sent."""
+
+    holds = True
+
+
+class BudgetExceeded(ServiceError):
+    """The picture would cost more than the budget of the day has left; nothing was sent."""
+
+    kind = "over_budget"
+    holds = True
+    remedy = (
+        "Raise ORCHESTRATOR_BUDGET_PER_DAY and restart the worker, or wait until 00:00 UTC; "
+        "then `orchestrator run ID`. `orchestrator spending` shows where the money went."
+    )
 
 
 class Moderated(ServiceError):

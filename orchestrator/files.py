@@ -117,6 +117,34 @@ class Disk:
         finally:
             os.close(descriptor)
 
+    def append(self, path: Path | str, data: bytes) -> None:
+        """Write at the end of a file, made when missing, and wait until the bytes are on the disk.
+
+        When that fails the file is as it was before: what was written of it is cut off again.
+        """
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+        descriptor = os.open(path, flags, 0o644)
+        try:
+            size = os.lseek(descriptor, 0, os.SEEK_END)
+            try:
+                _write_all(descriptor, data)
+                os.fsync(descriptor)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.ftruncate(descriptor, size)
+                raise
+        finally:
+            os.close(descriptor)
+
+    def cut(self, path: Path | str, size: int) -> None:
+        """Shorten a file to `size` bytes and wait until the disk knows."""
+        descriptor = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+        try:
+            os.ftruncate(descriptor, size)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
 
 DISK = Disk()
 

@@ -77,7 +77,8 @@ class JobHandle:
         return self.lab.store.progress.read(self.job.id)
 
     async def wait(self, *, timeout_s: float | None = None) -> JobHandle:
-        """Wait until the job has ended, however it ends; returns itself, which shows the pictures in a notebook.
+        """Wait until the job has ended, however it ends, or a worker has put it aside until somebody has it run
+        (`job.is_held`); returns itself, which shows the pictures in a notebook.
 
         Raises TimeoutError.
         """
@@ -85,7 +86,8 @@ class JobHandle:
             with self.lab.changes(self.job.id) as changed:
                 while True:
                     changed.clear()  # before looking: a change while we look must be looked at too
-                    if (await asyncio.to_thread(self.refresh)).is_terminal:
+                    job = await asyncio.to_thread(self.refresh)
+                    if job.is_terminal or job.is_held:
                         return self
                     try:
                         async with asyncio.timeout(LOOK_S):

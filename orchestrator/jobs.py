@@ -48,8 +48,10 @@ TERMINAL = frozenset({Status.DONE, Status.FAILED, Status.CANCELLED})
 TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.CREATED: frozenset({Status.QUEUED, Status.RUNNING, Status.CANCELLED, Status.FAILED}),
     Status.QUEUED: frozenset({Status.RUNNING, Status.CANCELLED, Status.FAILED}),
-    # back to QUEUED: a retry, or a worker that died or stopped
-    Status.RUNNING: frozenset({Status.DONE, Status.FAILED, Status.CANCELLED, Status.QUEUED}),
+    # back to QUEUED: a retry, or a worker that died or stopped; to CREATED: it may not be paid for now
+    Status.RUNNING: frozenset(
+        {Status.DONE, Status.FAILED, Status.CANCELLED, Status.QUEUED, Status.CREATED}
+    ),
     Status.DONE: frozenset(),
     Status.FAILED: frozenset({Status.QUEUED}),
     Status.CANCELLED: frozenset({Status.QUEUED}),
@@ -170,6 +172,16 @@ class Attempt(Value):
         return self.finished_at is None
 
 
+class Resolved(Value):
+    """What is sent for a job whose prompt is more than text: styles, wildcards and translation applied."""
+
+    prompt: str
+    negative_prompt: str | None = None  # None: as the parameters say
+    original: str | None = None  # the prompt before it was translated
+    translated_from: str | None = None  # ISO 639-1
+    styles: list[str] = Field(default_factory=list)
+
+
 class Job(Value):
     """One request for images, from submission to a terminal status. Read it; change it by the methods below."""
 
@@ -180,6 +192,8 @@ class Job(Value):
     backend: str
     prompt: str = ""
     params: dict[str, Any] = Field(default_factory=dict)
+    resolved: Resolved | None = None  # not in the file when the prompt is sent as it was typed
+    workflow: str | None = None  # the saved one as it was when the job was made: a blob's name
     priority: int = 0
     hold: bool = False
     batch: str | None = None
@@ -211,17 +225,14 @@ class Job(Value):
         priority: int = 0,
         batch: str | None = None,
         id: str | None = None,
+        workflow: str | None = None,
+        resolved: Resolved | None = None,
     ) -> Job:
         """A fresh job: a draft with `hold`, otherwise queued. Raises ParamsInvalid when it is too large."""
-        if len(prompt) > MAX_PROMPT:
-            raise ParamsInvalid(
-                f"The prompt has {len(prompt):,} characters; {MAX_PROMPT:,} are allowed",
-                remedy="Shorten the prompt.",
-            )
+        check_prompt(prompt)
         try:
-            prompt.encode()
             size = len(orjson.dumps(params))
-        except (UnicodeEncodeError, TypeError) as error:
+        except TypeError as error:
             raise ParamsInvalid(f"The request cannot be written as JSON: {error}") from error
         if not _fits(params):
             raise ParamsInvalid(f"The parameters are nested more than {MAX_DEPTH} deep")
@@ -236,8 +247,10 @@ class Job(Value):
             backend=backend,
             prompt=prompt,
             params=dict(params),
+            resolved=resolved,
             priority=priority,
             hold=hold,
+            workflow=workflow,
             batch=batch,
             created_at=now,
         )
@@ -266,12 +279,36 @@ class Job(Value):
 
     def to_document(self) -> dict[str, Any]:
         """The job as its file says it."""
-        return self.model_dump(mode="json", by_alias=True)
+        document = self.model_dump(mode="json", by_alias=True)
+        if self.resolved is None:
+            del document["resolved"]
+        return document
+
+    @property
+    def text(self) -> str:
+        """The prompt as it is sent: `prompt` is what the user typed."""
+        return self.resolved.prompt if self.resolved else self.prompt
+
+    @property
+    def sent_params(self) -> dict[str, Any]:
+        """The parameters as they go with `text`: with the resolved negative prompt, the styles being in both."""
+        if self.resolved is None:
+            return self.params
+        said = self.resolved.negative_prompt
+        done = {"styles"} if said is None else {"styles", "negativeprompt"}
+        plain = {key: key.replace("_", "").replace("-", "").casefold() for key in self.params}
+        kept = {key: value for key, value in self.params.items() if plain[key] not in done}
+        return kept if said is None else kept | {"negativePrompt": said}
 
     @property
     def is_terminal(self) -> bool:
         """Whether the job has come to an end."""
         return self.status in TERMINAL
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a worker has put the job aside until somebody has it run; `failure` says why."""
+        return self.status is Status.CREATED and self.hold and self.failure is not None
 
     @property
     def is_waiting(self) -> bool:
@@ -431,6 +468,18 @@ class Job(Value):
             not_before=Backoff(written=now, delay=delay_s),
         ).logged(f"[worker] {failure.kind}: {failure.message}; again in {delay_s:.1f} s")
 
+    def put_aside(self, failure: Failure) -> Job:
+        """Held, before anything of it was sent, until somebody has it run: what is missing only a person can give."""
+        held = self._move(
+            Status.CREATED,
+            hold=True,
+            failure=failure,
+            lease=None,
+            progress=None,
+            started_at=self.started_at if self.attempts else None,
+        )
+        return held.logged(f"[worker] held: {failure.kind}: {failure.message}")
+
     def hand_back(self) -> Job:
         """Back in the queue as it is, because its worker stops. An open attempt stays open, to be adopted."""
         return self._move(Status.QUEUED, lease=None).logged("[worker] stopped; handed back")
@@ -522,6 +571,19 @@ class Job(Value):
         if self.status is not Status.RUNNING or self.fence != fence:
             raise Fenced(f"Job {self.id} is {self.status} with fence {self.fence}, not {fence}")
         return self
+
+
+def check_prompt(prompt: str) -> None:
+    """Raises ParamsInvalid for a prompt that is too long, or that no file could hold."""
+    if len(prompt) > MAX_PROMPT:
+        raise ParamsInvalid(
+            f"The prompt has {len(prompt):,} characters; {MAX_PROMPT:,} are allowed",
+            remedy="Shorten the prompt.",
+        )
+    try:
+        prompt.encode()
+    except UnicodeEncodeError as error:
+        raise ParamsInvalid(f"The request cannot be written as JSON: {error}") from error
 
 
 def to_json(document: Mapping[str, Any]) -> bytes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from decimal import Decimal
+from typing import Annotated, Any
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -15,6 +16,8 @@ DEFAULT_COMFY_URL = "http://127.0.0.1:8188"
 DEFAULT_BFL_URL = "https://api.bfl.ai"
 DEFAULT_ADMIN_URL = "http://127.0.0.1:3000"
 MASK = "****"
+Usd = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+OFF, ARGOS, COMMAND = "off", "argos", "command:"  # what ORCHESTRATOR_TRANSLATE may say
 
 
 class Settings(BaseSettings):
@@ -27,7 +30,19 @@ class Settings(BaseSettings):
     comfy_url: str | None = None  # several, comma-separated
     admin_url: str = DEFAULT_ADMIN_URL
     orchestrator_token: SecretStr | None = None
+    # OFF, ARGOS, or COMMAND and a command line, which may have a key in it
+    orchestrator_translate: str = Field(default=OFF, repr=False)
     log_level: str = Field(default="INFO")
+    hf_token: SecretStr | None = None
+    hf_endpoint: str | None = None
+    # what paid backends may cost on a day of UTC
+    orchestrator_budget_per_day: Usd = Decimal("5.00")
+    # what one request may cost without a confirmation
+    orchestrator_confirm_above: Usd = Decimal("1.00")
+    # of a picture a job begins with
+    orchestrator_max_input_mb: float = Field(default=20.0, gt=0, le=1000)
+    # Pillow warns beyond
+    orchestrator_max_input_megapixels: float = Field(default=20.0, gt=0, le=80)
 
     @classmethod
     def load(cls, paths: Paths) -> Settings:
@@ -47,7 +62,17 @@ class Settings(BaseSettings):
             raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
         return value.upper()
 
-    @field_validator("comfy_url", "bfl_base_url", "admin_url")
+    @field_validator("orchestrator_translate")
+    @classmethod
+    def _known_translator(cls, value: str) -> str:
+        said = value.strip()
+        if said.lower().startswith(COMMAND) and said[len(COMMAND) :].strip():
+            return COMMAND + said[len(COMMAND) :].strip()
+        if said.lower() not in {OFF, ARGOS}:
+            raise ValueError(f"must be {OFF}, {ARGOS} or {COMMAND} and a command line")
+        return said.lower()
+
+    @field_validator("comfy_url", "bfl_base_url", "admin_url", "hf_endpoint")
     @classmethod
     def _http(cls, value: Any) -> Any:
         for url in _split(value or ""):
@@ -56,13 +81,23 @@ class Settings(BaseSettings):
         return value
 
     @property
+    def max_input_mb(self) -> float:
+        """The largest input picture, in millions of bytes."""
+        return self.orchestrator_max_input_mb
+
+    @property
+    def max_input_megapixels(self) -> float:
+        """The largest input picture, in millions of pixels."""
+        return self.orchestrator_max_input_megapixels
+
+    @property
     def comfy_urls(self) -> list[str]:
         """The ComfyUI servers named in COMFY_URL; none when it is unset."""
         return _split(self.comfy_url or "")
 
     def redact(self, text: str) -> str:
         """Text with the keys masked."""
-        for secret in (self.bfl_api_key, self.orchestrator_token):
+        for secret in (self.bfl_api_key, self.orchestrator_token, self.hf_token):
             if secret is not None and (value := secret.get_secret_value()):
                 text = text.replace(value, MASK)
         return text

@@ -29,7 +29,7 @@ from orchestrator.errors import (
 from orchestrator.files import is_full
 from orchestrator.jobs import Failure, Job
 from orchestrator.retry import RetryPolicy
-from orchestrator.store import Claim, Lane, Presence, Store
+from orchestrator.store import Claim, Kind, Lane, Presence, Store
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +48,12 @@ KEEP_ENDED = 1000  # newest ended jobs that stay in the hot folder: more would s
 THREADS = 4  # writers: enough that one that waits for a lock does not hold up the others
 
 
+def builtin_service(backend: str, workflow: str | None) -> str | None:
+    """The service of a built-in backend."""
+    known = backends.BACKENDS.get(backend)
+    return known.service if known else None
+
+
 class Worker:
     """One worker of a store. Several may run, in this process or in others: a job has one at a time."""
 
@@ -59,15 +65,18 @@ class Worker:
         name: str = "worker",
         policy: RetryPolicy | None = None,
         only: Container[str] | None = None,
+        service_of: Callable[[str, str | None], str | None] = builtin_service,
         rng: random.Random | None = None,
     ) -> None:
-        """`only`: the ids of the jobs to take; all by default."""
+        """`only`: the ids of the jobs to take; all by default. `service_of`: the name of the service that runs a
+        backend, or a job with a saved workflow; None for one that nobody runs."""
         self._store = store
         self._services: Mapping[str, Service] = {service.name: service for service in services}
         self._refusal = Refusal()
         self._name = name
         self._policy = policy or RetryPolicy()
         self._only = only
+        self._service_of = service_of
         self._rng = rng or random.Random()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
         self._wake = asyncio.Event()
@@ -106,6 +115,8 @@ class Worker:
         ]
         try:
             await self._call(self._store.refresh)
+            for service in self._services.values():
+                await service.open()
             await self._loop(presence)
         finally:
             for chore in chores:
@@ -154,15 +165,15 @@ class Worker:
         other, have its neighbours given up with it. It gets the worker to itself."""
         return any(held.job.crashes > self._store.max_crashes // 2 for held in self._held.values())
 
-    def _lanes(self, backend: str, host: str | None) -> Sequence[Lane]:
-        return self._service(backend).lanes(host)
+    def _lanes(self, kind: Kind) -> Sequence[Lane]:
+        return self._service(kind.backend, kind.workflow).lanes(kind)
 
     def _prepare(self, job: Job, lane: Lane) -> Job:
-        return self._service(job.backend).begin(job, lane, self._store.now())
+        return self._service(job.backend, job.workflow).begin(job, lane, self._store.now())
 
-    def _service(self, backend: str) -> Service:
-        known = backends.BACKENDS.get(backend)
-        return self._services[known.service] if known else self._refusal
+    def _service(self, backend: str, workflow: str | None) -> Service:
+        name = self._service_of(backend, workflow)
+        return self._refusal if name is None else self._services[name]
 
     # ---------------------------------------------------------------- one job
 
@@ -182,7 +193,7 @@ class Worker:
         """Run one claimed job to the end of its attempt, and write down how it went."""
         job_id = held.job.id
         try:
-            await self._settle(held, self._service(held.job.backend))
+            await self._settle(held, self._service(held.job.backend, held.job.workflow))
         except Fenced:
             logger.warning("Job %s was taken over by another worker", job_id)
         except JobNotFound:
@@ -221,6 +232,10 @@ class Worker:
         if not isinstance(error, OrchestratorError):
             logger.error("Job %s met a fault of the lab", held.job.id, exc_info=error)
         failure, now = Failure.of(error), self._store.now()
+        if isinstance(error, ServiceError) and error.holds and _may_hold(held.job):
+            await self._write(held, lambda job: job.put_aside(failure))
+            logger.warning("Job %s is held: %s: %s", held.job.id, failure.kind, failure.message)
+            return
         tries = held.job.retried_count
         delay_s = self._policy.decide(error, tries=tries, rng=self._rng)
         last = delay_s is None or held.job.cancel_requested
@@ -336,3 +351,9 @@ class Worker:
     async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, partial(function, *args, **kwargs))
+
+
+def _may_hold(job: Job) -> bool:
+    """Whether a job may be put aside. Not while a service may have it, or it is to be cancelled: of a held job no
+    worker takes care."""
+    return job.open_attempt is None and not job.cancel_requested

@@ -16,14 +16,16 @@ PACKAGE = Path(__file__).parent.parent / "orchestrator"
 # Rows of DESIGN.md from the lowest; a row of it that has an order inside is several here
 ROWS: list[set[str]] = [
     {"errors"},
-    {"files"},
+    {"files", "locks"},
     {"paths"},
     {"settings"},
     {"jobs"},
-    {"retry", "diagnosis", "spending", "prompts", "backends", "workflows", "recipes"},
+    {"retry", "diagnosis", "prompts", "backends"},
+    {"spending", "workflows"},  # know the backends: what they cost, and how ComfyUI runs them
+    {"recipes"},  # say them in the words of others
+    {"images"},
     {
         "store",
-        "images",
         "inputs",
         "models",
         "ledger",
@@ -32,7 +34,9 @@ ROWS: list[set[str]] = [
         "logs",
         "embedded",
         "plots",
+        "catalogue",
     },
+    {"offers"},  # what can be chosen, asked of all servers
     {"attempts"},  # what a worker does with one job at one service
     {"worker", "monitor", "health", "gallery", "statistics"},
     {"guardian", "services", "batch", "cluster", "handles"},

@@ -6,10 +6,10 @@ import contextlib
 import sys
 from typing import NoReturn
 
-from orchestrator.cli import jobs, lab
+from orchestrator.cli import jobs, lab, models, prompts, recipe, spending
 from orchestrator.cli.app import app
 
-__all__ = ["app", "jobs", "lab", "main"]
+__all__ = ["app", "jobs", "lab", "main", "models", "prompts", "recipe", "spending"]
 
 
 def main() -> NoReturn:

@@ -38,7 +38,7 @@ JobId = Annotated[str, typer.Argument(help="A job's id, or the beginning of it."
 @told
 def generate(
     prompt: Annotated[str, typer.Argument(help="What the picture should show.")],
-    backend: Annotated[str, typer.Option(help="flux, sd15 or sdxl.")] = "sd15",
+    backend: Annotated[str, typer.Option(help="What makes it, such as sd15 or flux.")] = "sd15",
     param: Annotated[
         list[str] | None,
         typer.Option(help="A parameter as name=value, such as steps=20; may be repeated."),
@@ -46,6 +46,10 @@ def generate(
     hold: Annotated[bool, typer.Option("--hold", help="Keep it as a draft, for `run`.")] = False,
     priority: Annotated[int, typer.Option(help="Higher goes first.")] = 0,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the picture.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Pay for it, whatever it costs.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what it would cost; nothing is sent.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Submit a job; with --wait, wait for its picture, working on it here if no worker runs."""
@@ -54,8 +58,16 @@ def generate(
     if hold and wait:
         raise typer.BadParameter("a draft does not run: --hold and --wait exclude each other")
     with Lab.open() as lab:
+        if dry_run:
+            _print_estimate(lab, prompt, backend, _params(param), as_json)
+            return
         job = lab.submit(
-            prompt, backend=backend, params=_params(param), hold=hold, priority=priority
+            prompt,
+            backend=backend,
+            params=_params(param),
+            hold=hold,
+            priority=priority,
+            confirm=yes,
         )
         if wait:
             job = asyncio.run(until_signal(lambda: _wait(lab, job), code=INTERRUPTED))
@@ -180,6 +192,19 @@ def _params(pairs: list[str] | None) -> dict[str, Any]:
     return params
 
 
+def _print_estimate(
+    lab: Lab, prompt: str, backend: str, params: dict[str, Any], as_json: bool
+) -> None:
+    said = lab.estimate(prompt, backend=backend, params=params)
+    needs_yes = said.usd > lab.budget.confirm_above
+    if as_json:
+        print_json({**said.document(), "needsConfirmation": needs_yes})
+    else:
+        out.print(escape(str(said)), highlight=False, soft_wrap=True)
+        if needs_yes:
+            err.print("It has to be confirmed: --yes", highlight=False)
+
+
 def _document(job: Job) -> dict[str, Any]:
     return job.model_dump(mode="json", by_alias=True)
 
@@ -191,6 +216,6 @@ def _print_job(job: Job, as_json: bool) -> None:
     out.print(f"{job.id}  {job.status}", highlight=False)
     for file in job.result.files if job.result else []:
         out.print(escape(file), highlight=False, soft_wrap=True)
-    if job.failure is not None and job.status is Status.FAILED:
+    if job.failure is not None and (job.status is Status.FAILED or job.is_held):
         err.print(f"[red]{escape(job.failure.message)}[/red]", highlight=False)
         err.print(escape(job.failure.remedy), highlight=False)

@@ -36,7 +36,7 @@ class Gallery:
     """The pictures of a lab. Blocks on the disk; safe to use from several threads and processes.
 
     Cheap to make. The files are the truth: index and thumbnails come back when they are deleted. Links, hidden files
-    and what is no PNG, JPEG or WebP are not pictures.
+    and what is no PNG, JPEG, WebP or MP4 are not pictures.
     """
 
     def __init__(

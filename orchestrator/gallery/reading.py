@@ -14,22 +14,26 @@ from typing import Any, NamedTuple
 import orjson
 from PIL import Image
 
+from orchestrator.errors import ImageInvalid
 from orchestrator.files import DISK, READ_FLAGS, WINDOWS
 from orchestrator.images import RESERVED
 from orchestrator.jobs import MAX_PROMPT
 from orchestrator.recipes import (
     DAMAGE,
     JPEG,
+    MP4,
     PNG,
     PNG_MAGIC,
     Kind,
     document_of,
     kind_of,
     read_embedded,
+    recipe_in,
 )
+from orchestrator.recipes.mp4 import inspected
 from orchestrator.store.layout import JOB_ID
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
+ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".mp4")
 UNSEEN = {"Cc", "Cs", "Zl", "Zp"}  # characters of a name that break lines, JSON or addresses
 MAX_SIDECAR = 4_000_000  # bytes; the largest workflow takes one million
 HEAD = 65_536  # bytes read of every picture: a recipe mostly fits
@@ -137,9 +141,11 @@ def _facts(
     if beside.get("bytes") != size or not (width and height):
         # no sidecar, or one of other bytes: then the picture itself knows best
         before = _before_pixels(file, head, kind)
-        width, height = _measured(before)
+        width, height = _measured(before, kind)
         if (embedded := read_embedded(before)) is not None:
             said = document_of(embedded, workflow=False)
+        elif not beside and (foreign := recipe_in(before)) is not None:
+            said = {"prompt": foreign.prompt}
     return Facts(
         marks=marks,
         mime=kind.mime,
@@ -172,7 +178,9 @@ def _before_pixels(file: io.BufferedReader, head: bytes, kind: Kind) -> bytes:
             head += file.read(MAX_HEAD - HEAD)
             end = _png_pixels(head)
         return head[:end] + PNG_END if end is not None else head
-    limit = MAX_HEAD if kind is JPEG else MAX_WHOLE  # a WebP is only decoded whole
+    limit = (
+        MAX_HEAD if kind is JPEG else MAX_WHOLE
+    )  # a WebP is only decoded whole, a film's end tells all
     return head + file.read(limit - HEAD) if len(head) == HEAD else head
 
 
@@ -186,14 +194,16 @@ def _png_pixels(data: bytes) -> int | None:
     return None
 
 
-def _measured(data: bytes) -> tuple[int, int]:
+def _measured(data: bytes, kind: Kind) -> tuple[int, int]:
     """Width and height as a page shows the picture; zeros when the header makes no sense."""
     try:
+        if kind is MP4:
+            return inspected(data)
         with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as image:
             width, height = image.size
             # a PNG's EXIF may stand behind the pixels: not worth reading them
             turned = image.format == "JPEG" and image.getexif().get(ORIENTATION) in TURNED
-    except DAMAGE:
+    except (ImageInvalid, *DAMAGE):
         return 0, 0
     return (height, width) if turned else (width, height)
 

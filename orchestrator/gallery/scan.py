@@ -17,8 +17,8 @@ from pathlib import Path
 from orchestrator.errors import StoreError
 from orchestrator.gallery.index import INTEGER, Found, Index
 from orchestrator.gallery.reading import Facts, facts_of, is_name, marks_of
+from orchestrator.locks import KernelLock
 from orchestrator.store.index import TICK_NS
-from orchestrator.store.locks import KernelLock
 
 logger = logging.getLogger(__name__)
 

@@ -12,12 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 from orchestrator.errors import DiskFull, ImageInvalid
 from orchestrator.files import write_whole
 from orchestrator.images import MAX_PIXELS
-from orchestrator.recipes import DAMAGE
+from orchestrator.recipes import DAMAGE, MP4, kind_of
+from orchestrator.recipes.mp4 import inspected
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +26,8 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 QUALITY = 80
 EFFORT = 2  # of 6: a third of the time for a tenth more bytes
 MIN_SIDE, MAX_SIDE = 16, 2048  # pixels
+MAX_FILM = 256_000_000  # bytes of a film that is read for its shape
+NIGHT, SIGN = (38, 42, 50), (220, 224, 230)  # colours of the sign that stands for a film
 AT_ONCE = max(1, (os.cpu_count() or 2) - 1)  # a picture of the largest size takes 200 MB to decode
 
 
@@ -86,7 +89,14 @@ def _read(path: Path) -> bytes | None:
 
 
 def shrunk(file: BinaryIO, side: int) -> bytes:
-    """A picture as WebP of at most `side` pixels each way. Raises ImageInvalid when it is damaged or too large."""
+    """A picture as WebP of at most `side` pixels each way; of an animated one the first frame, of a film a sign.
+
+    Raises ImageInvalid when it is damaged or too large.
+    """
+    start = file.read(16)
+    if kind_of(start) is MP4:
+        return _play_sign(*inspected(start + file.read(MAX_FILM)), side)
+    file.seek(0)
     try:
         with Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
@@ -105,6 +115,20 @@ def shrunk(file: BinaryIO, side: int) -> bytes:
             "The picture is damaged and cannot be shown",
             remedy="Delete it, or run its job again: the same prompt and seed make it again.",
         ) from error
+
+
+def _play_sign(width: int, height: int, side: int) -> bytes:
+    """A film's shape with a play sign: nothing here decodes films, and their first frame is often black anyway."""
+    scale = min(side / max(width, height), 1.0)
+    wide, high = max(round(width * scale), 1), max(round(height * scale), 1)
+    image = Image.new("RGB", (wide, high), NIGHT)
+    x, y, r = wide / 2, high / 2, min(wide, high) / 5
+    ImageDraw.Draw(image).polygon(
+        [(x - 0.7 * r, y - r), (x - 0.7 * r, y + r), (x + r, y)], fill=SIGN
+    )
+    out = io.BytesIO()
+    image.save(out, "WEBP", quality=QUALITY, method=EFFORT)
+    return out.getvalue()
 
 
 def _mode(image: Image.Image) -> str:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 import orjson
 
 from orchestrator import backends
-from orchestrator.errors import JobNotFound, ParamsInvalid, UnknownBackend
+from orchestrator.errors import ConfirmationNeeded, JobNotFound, ParamsInvalid, UnknownBackend
 from orchestrator.jobs import Job, Status
 from orchestrator.lab import Lab
 from orchestrator.server.api_models import (
@@ -26,7 +26,7 @@ from orchestrator.server.api_models import (
 )
 from orchestrator.server.handlers import BODY_REMEDY, LabHandler
 from orchestrator.server.operations import Route, operation
-from orchestrator.server.refusals import Refusal
+from orchestrator.server.refusals import Refusal, status_of
 from orchestrator.server.texts import job_document
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -41,7 +41,7 @@ class GenerateHandler(LabHandler):
         body=GenerateBody,
         reply=Submitted,
         status=201,
-        refusals=(400,),
+        refusals=(400, 404),
     )
     async def post(self) -> None:
         """A new job, which a worker takes unless it is held."""
@@ -57,14 +57,18 @@ class GenerateHandler(LabHandler):
             raise
         params = {name: whole(value) for name, value in (body.params or {}).items()}
         try:
-            backends.parse(backends.get(body.backend), params, strict=True)
+            backends.parse(self.lab.catalogue.get(body.backend), params, strict=True)
             return self.lab.submit(
                 body.prompt,
                 backend=body.backend,
                 params=params,
                 hold=bool(body.hold),
                 priority=body.priority or 0,
+                confirm=bool(body.confirm),
             )
+        except ConfirmationNeeded as error:
+            fields = {"confirm": "must be true for a request that costs so much"}
+            raise Refusal(400, error.message, remedy=error.remedy, fields=fields) from error
         except UnknownBackend as error:
             fields = {"backend": "is none of the backends"}
             raise Refusal(400, error.message, remedy=error.remedy, fields=fields) from error
@@ -72,7 +76,10 @@ class GenerateHandler(LabHandler):
             fields = {f"params.{name}": said for name, said in error.fields.items()}
             remedy = error.remedy or BODY_REMEDY
             raise Refusal(
-                400, error.message, remedy=remedy, fields=fields or {"params": error.message}
+                status_of(error),
+                error.message,
+                remedy=remedy,
+                fields=fields or {"params": error.message},
             ) from error
 
 

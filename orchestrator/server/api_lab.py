@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from orchestrator import backends
+from pydantic.alias_generators import to_camel
+
+from orchestrator.backends import Backend
 from orchestrator.health import HealthReport
+from orchestrator.lab import Lab
 from orchestrator.server.api_models import Backends, OffersSaid
 from orchestrator.server.handlers import LabHandler
 from orchestrator.server.metrics import CONTENT_TYPE
@@ -43,8 +46,8 @@ class BackendsHandler(LabHandler):
 
     @operation("What a picture can be made with", tag="lab", reply=Backends)
     async def get(self) -> None:
-        """Every backend, its defaults, what it costs, and a JSON Schema of its parameters."""
-        self.reply({"backends": [_said(backend) for backend in backends.BACKENDS.values()]})
+        """Every backend, its defaults, what it costs, and a JSON Schema of its parameters; saved workflows last."""
+        self.reply({"backends": await self.blocking(_all_said, self.lab)})
 
 
 class OffersHandler(LabHandler):
@@ -70,8 +73,23 @@ class OpenAPIHandler(LabHandler):
         self.reply(self.panel.document)
 
 
-def _said(backend: backends.Backend) -> dict[str, Any]:
-    return dataclasses.asdict(backend) | {"params": params_schema(backend)}
+def _all_said(lab: Lab) -> list[dict[str, Any]]:
+    return [_said(lab, backend) for backend in lab.catalogue.all()]
+
+
+def _said(lab: Lab, backend: Backend) -> dict[str, Any]:
+    saved = lab.catalogue.saved(backend.name)
+    return {
+        "name": backend.name,
+        "title": backend.title,
+        "service": backend.service,
+        "model": backend.model,
+        "defaults": {to_camel(name): value for name, value in backend.defaults.items()},
+        "paid": backend.paid,
+        "price": backend.price,
+        "params": params_schema(backend),
+        "notes": list(saved.workflow.notes) if saved else [],
+    }
 
 
 ROUTES: list[Route] = [

@@ -43,6 +43,7 @@ class GenerateBody(Body):
     params: dict[str, Any] | None = None
     hold: Annotated[bool | None, Field(description="Keep it as a draft until it is run.")] = None
     priority: Priority | None = None
+    confirm: Annotated[bool | None, Field(description="Agree to whatever it costs.")] = None
 
     @field_validator("prompt")
     @classmethod
@@ -151,21 +152,17 @@ class Queue(Answer):
 
 
 class BackendSaid(Answer):
-    """A backend with the defaults of its parameters and what it takes."""
+    """A backend, its defaults, and what it takes. `notes`: what cannot be changed in a saved workflow."""
 
     name: str
     title: str
     service: str
     model: str
-    width: int
-    height: int
-    steps: int | None
-    cfg: float | None
-    sampler: str | None
-    scheduler: str | None
+    defaults: dict[str, Any]
     paid: bool
     price: str
     params: dict[str, Any]
+    notes: list[str]
 
 
 class Backends(Answer):
@@ -175,8 +172,12 @@ class Backends(Answer):
 
 
 class OffersSaid(Answer):
-    """What the ComfyUI server has to choose from."""
+    """What the ComfyUI servers have to choose from, and why backends that none of them can run are not available."""
 
     samplers: list[str]
     schedulers: list[str]
     checkpoints: list[str]
+    loras: list[str]
+    vaes: list[str]
+    upscalers: list[str]
+    unavailable: dict[str, str]

@@ -18,7 +18,7 @@ import orjson
 from orchestrator.errors import JobNotFound, OrchestratorError
 from orchestrator.gallery import GalleryImage
 from orchestrator.health import HealthReport
-from orchestrator.jobs import Job, Status
+from orchestrator.jobs import Job, Progress, Status
 from orchestrator.lab import Lab
 from orchestrator.server.texts import health_document, job_document, statuses
 from orchestrator.store.jobfiles import QUEUE, Subscription
@@ -110,15 +110,18 @@ class Broadcaster:
         lab: Lab,
         *,
         describe: Callable[[GalleryImage], dict[str, Any]] | None = None,
+        live: Callable[[str, Progress], dict[str, Any]] | None = None,
         health: Callable[[], Any] | None = None,
         kept: int = KEPT,
         backlog: int = BACKLOG,
         health_s: float = HEALTH_S,
         ping_s: float = PING_S,
     ) -> None:
-        """`describe` makes what is told of a picture, `health` (a coroutine) a health report."""
+        """`describe` makes what is told of a picture, `live` of a job's live progress, `health` (a coroutine) a
+        health report."""
         self._lab = lab
         self._describe = describe or (lambda image: image.model_dump(mode="json", by_alias=True))
+        self._live = live
         self._health = health or lab.health
         self._epoch = secrets.token_hex(4)  # another server's numbers mean nothing to this one
         self._number = 0
@@ -313,9 +316,12 @@ class Broadcaster:
 
     def _compare(self, job: Job) -> list[Event] | None:
         """The event of a job as it is now; none if it is as it was; None when it is too early to say again."""
-        data = orjson.dumps({"jobId": job.id, "job": job_document(job, light=True)})
-        said, now = (job.revision, hash(data)), time.monotonic()
+        document = {"jobId": job.id, "job": job_document(job, light=True)}
         running = job.status is Status.RUNNING
+        if running and self._live and (progress := self._lab.store.progress.read(job.id)):
+            document["live"] = self._live(job.id, progress)
+        data = orjson.dumps(document)
+        said, now = (job.revision, hash(data)), time.monotonic()
         last = self._last.get(job.id)
         if last is not None and last.said == said:
             return []

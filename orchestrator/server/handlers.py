@@ -94,7 +94,7 @@ class LabHandler(APIHandler):
     async def prepare(self, **options: Any) -> None:
         """Let in whoever may come in, if not too often and with not too much."""
         connection: Any = self.request.connection
-        connection.set_max_body_size(MAX_DRAINED)
+        connection.set_max_body_size(max(MAX_DRAINED, self.max_body))
         try:
             await self._admit(**options)
         except web.HTTPError as refusal:
@@ -114,8 +114,13 @@ class LabHandler(APIHandler):
                     remedy=f"Wait {wait_s} s and send fewer at a time.",
                     headers={"Retry-After": str(wait_s)},
                 )
-        if self._announced() > MAX_BODY:
-            raise _too_large()
+        if self._announced() > self.max_body:
+            raise _too_large(self.max_body)
+
+    @property
+    def max_body(self) -> int:
+        """How many bytes may be sent."""
+        return MAX_BODY
 
     def _announced(self) -> int:
         said = self.request.headers.get("Content-Length", "")
@@ -131,7 +136,7 @@ class LabHandler(APIHandler):
             self._is_read = True
             raise refusal
 
-        self._received_bytes = MAX_BODY + 1  # keep nothing of it
+        self._received_bytes = self.max_body + 1  # keep nothing of it
         setattr(self, (self.request.method or "").lower(), refuse)
 
     def check_xsrf_cookie(self) -> None:
@@ -151,7 +156,7 @@ class LabHandler(APIHandler):
     def data_received(self, chunk: bytes) -> None:
         """Called by Tornado for each part of the body. Too much of it is counted, not kept."""
         self._received_bytes += len(chunk)
-        if self._received_bytes <= MAX_BODY:
+        if self._received_bytes <= self.max_body:
             self._received.append(chunk)
         else:
             self._received.clear()
@@ -159,8 +164,8 @@ class LabHandler(APIHandler):
     def take_body(self) -> None:
         """The whole body, where Tornado's and Jupyter's own methods look for it. Raises Refusal 413."""
         self._is_read = True
-        if self._received_bytes > MAX_BODY:
-            raise _too_large()
+        if self._received_bytes > self.max_body:
+            raise _too_large(self.max_body)
         self.request.body = b"".join(self._received)
         self._received.clear()
 
@@ -268,10 +273,10 @@ class UnknownHandler(LabHandler):
     post = put = patch = delete = head = get
 
 
-def _too_large() -> Refusal:
+def _too_large(limit: int) -> Refusal:
     return Refusal(
         413,
-        f"The request is larger than {MAX_BODY:,} bytes",
+        f"The request is larger than {limit:,} bytes",
         remedy="Send less: a prompt and its parameters take some kilobytes; pictures go by their file's name.",
     )
 

@@ -20,7 +20,7 @@ from pydantic import (
 )
 from tornado.iostream import StreamClosedError
 
-from orchestrator.errors import ImageNotFound
+from orchestrator.errors import ImageNotFound, InputInvalid
 from orchestrator.gallery import GalleryImage, TrashedImage
 from orchestrator.jobs import MAX_PROMPT
 from orchestrator.server.api_models import MAX_OFFSET, Answer, Blank, Body
@@ -304,9 +304,11 @@ class FavouriteHandler(ImageHandler):
 class InputHandler(ImageHandler):
     """`POST /api/images/{name}/input`."""
 
-    @operation("Copy a picture to dropIn", tag=TAG, reply=Copied, refusals=(404,))
+    @operation("Copy a picture to dropIn", tag=TAG, reply=Copied, refusals=(400, 404))
     async def post(self, name: str) -> None:
         """Copy the picture to dropIn, for a job to begin with."""
+        if (await self.blocking(self.lab.gallery.get, name)).mime.startswith("video/"):
+            raise InputInvalid("A job can begin with a picture, not with a film")
         file = await self.blocking(self.lab.gallery.use_as_input, name)
         self.reply({"success": True, "file": file})
 

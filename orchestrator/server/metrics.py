@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 
 import psutil
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from orchestrator.lab import Lab
@@ -54,7 +55,7 @@ class _LabFigures(Collector):
         """Names only: registering it must not read the disk."""
         return []
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         """The figures now."""
         store = self._lab.store
         store.refresh()
@@ -79,7 +80,21 @@ class _LabFigures(Collector):
         alive = sum(worker.alive for worker in store.observer.workers())
         yield _gauge("orchestrator_workers", "Workers that live.", alive)
         yield _gauge("orchestrator_stream_clients", "Who follows the stream.", self._clients())
+        yield from self._money()
         yield self._disk()
+
+    def _money(self) -> Iterator[Metric]:
+        said = self._lab.ledger.spending(self._lab.budget)
+        spent: dict[str, Decimal] = {}
+        for each in said.days:
+            spent[each.backend] = spent.get(each.backend, Decimal(0)) + each.usd
+        says = "What paid pictures have cost, USD."
+        family = CounterMetricFamily("orchestrator_spend_usd", says, labels=("backend",))
+        for backend, usd in spent.items():
+            family.add_metric((backend,), float(usd))
+        yield family
+        says = "What the budget leaves of today (UTC), USD."
+        yield _gauge("orchestrator_budget_left_usd", says, float(said.left_today))
 
     def _disk(self) -> GaugeMetricFamily:
         free = GaugeMetricFamily(

@@ -7,10 +7,11 @@ from importlib.metadata import version
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.alias_generators import to_camel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
 from orchestrator import backends
-from orchestrator.backends import RATIOS, Backend
+from orchestrator.backends import RATIOS, Backend, Need
 from orchestrator.server.api_models import GenerateBody, Refused
 from orchestrator.server.operations import Operation, Route, operations, path_of
 
@@ -36,6 +37,7 @@ ABOUT = (
     "(each with jobId and job), image:published, image:changed, images:changed, queue:changed, health:changed, "
     "and reset when a client has to fetch everything anew."
 )
+SAVED_TOO = "The name of a saved workflow is a backend as well: GET /api/backends lists it with what it takes."
 
 
 def document(routes: Iterable[Route], *, base_url: str = "/") -> dict[str, Any]:
@@ -80,8 +82,8 @@ def params_schema(backend: Backend) -> dict[str, Any]:
     model = backend.params
     schema = model.model_json_schema(schema_generator=_Plain)
     properties: dict[str, Any] = {}
-    for name, said in schema["properties"].items():
-        says = _allowed(name, dict(said))
+    for name, said in _resolved(schema["properties"], schema.get("$defs", {})).items():
+        says = _allowed(name, said)
         description, default = says.pop("description", None), _default(backend, model, name)
         options = says.pop("anyOf", [says])
         null = [] if {"type": "null"} in options else [{"type": "null"}]
@@ -90,32 +92,57 @@ def params_schema(backend: Backend) -> dict[str, Any]:
             properties[name]["description"] = description
         if default is not None:
             properties[name]["default"] = default
+    needs = [_needed(need) for need in model.needs]
     return {
         "type": "object",
         "title": f"{backend.title}: parameters",
         "properties": properties,
         "additionalProperties": False,
+        **({"allOf": needs} if needs else {}),
+    }
+
+
+def _needed(need: Need) -> dict[str, Any]:
+    """Either the one says nothing, or the other one is there as well."""
+    idle = list(dict.fromkeys([None, *need.idle]))
+    other, other_idle = to_camel(need.other), list(dict.fromkeys([None, *need.other_idle]))
+    return {
+        "anyOf": [
+            {"properties": {to_camel(need.field): {"enum": idle}}},
+            {"required": [other], "properties": {other: {"not": {"enum": other_idle}}}},
+        ]
     }
 
 
 def _allowed(name: str, said: dict[str, Any]) -> dict[str, Any]:
     """Say in JSON Schema what the model checks in Python."""
-    said = {word: value for word, value in _plain(said).items() if word not in DROPPED}
+    said = {word: value for word, value in _named(_plain(said)).items() if word not in DROPPED}
     if name == "seed":  # -1 has one chosen
         said["anyOf"] = [
             option | ({"minimum": -1} if option.get("type") == "integer" else {})
             for option in said["anyOf"]
         ]
     elif name == "aspectRatio":
-        said["enum"] = list(RATIOS)
-    elif name in {"sampler", "scheduler"}:
-        said["pattern"] = SOMETHING
-    elif name == "checkpoint":
-        said["anyOf"] = [
-            option | ({"pattern": SOMETHING} if option.get("type") == "string" else {})
-            for option in said["anyOf"]
-        ]
+        said = _strings(said, {"enum": list(RATIOS)})
     return said
+
+
+def _named(schema: Any) -> Any:
+    """With the pattern that says what the models do: a name is more than spaces."""
+    if isinstance(schema, list):
+        return [_named(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    is_name = schema.get("type") == "string" and schema.get("minLength") == 1
+    own = {"pattern": SOMETHING} if is_name else {}
+    return {word: _named(value) for word, value in schema.items()} | own
+
+
+def _strings(said: dict[str, Any], words: dict[str, Any]) -> dict[str, Any]:
+    """A schema whose text, alone or among other things, is also what `words` say."""
+    if "anyOf" in said:
+        return said | {"anyOf": [_strings(option, words) for option in said["anyOf"]]}
+    return said | (words if said.get("type") == "string" else {})
 
 
 def _plain(schema: Any) -> Any:
@@ -173,7 +200,7 @@ def _generate(body: dict[str, Any]) -> dict[str, Any]:
         properties["params"] = {"anyOf": [{"$ref": params}, {"type": "null"}]}
         shapes.append({**body, "title": backend.title, "properties": properties})
         shapes[-1].pop("description", None)
-    return {"description": GenerateBody.__doc__, "oneOf": shapes}
+    return {"description": f"{GenerateBody.__doc__} {SAVED_TOO}", "oneOf": shapes}
 
 
 def _operation(method: str, path: str, said: Operation, names: list[str]) -> dict[str, Any]:
@@ -195,7 +222,18 @@ def _operation(method: str, path: str, said: Operation, names: list[str]) -> dic
             "required": not said.body_optional,
             "content": {"application/json": {"schema": schema}},
         }
+    elif said.accepts:
+        content = {media: {"schema": _sent(media)} for media in said.accepts}
+        made["requestBody"] = {"required": True, "content": content}
     return made
+
+
+def _sent(media: str) -> dict[str, Any]:
+    """A body that is a file, or has it in a form."""
+    file = {"type": "string", "format": "binary"}
+    if media != "multipart/form-data":
+        return file
+    return {"type": "object", "properties": {"file": file}, "required": ["file"]}
 
 
 def _query(model: type[BaseModel] | None) -> list[dict[str, Any]]:
@@ -232,7 +270,7 @@ def _responses(said: Operation) -> dict[str, Any]:
         media = {said.media: {"schema": {"type": "object"}}}
     answers: dict[str, Any] = {str(said.status): {"description": "Done", "content": media}}
     refusals = {*said.refusals, *ALWAYS}
-    if said.body is not None:
+    if said.body is not None or said.accepts:
         refusals |= {400, 413}
     for status in sorted(refusals):
         answers[str(status)] = {

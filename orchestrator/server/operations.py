@@ -29,6 +29,7 @@ class Operation:
     media: str = "application/json"
     status: int = 200
     refusals: tuple[int, ...] = ()
+    accepts: tuple[str, ...] = ()  # media types of a body that is no JSON
 
 
 def operation(
@@ -42,9 +43,12 @@ def operation(
     media: str = "application/json",
     status: int = 200,
     refusals: tuple[int, ...] = (),
+    accepts: tuple[str, ...] = (),
 ) -> Callable[[F], F]:
     """Say what a handler's method is for."""
-    said = Operation(summary, tag, body, body_optional, query, reply, media, status, refusals)
+    said = Operation(
+        summary, tag, body, body_optional, query, reply, media, status, refusals, accepts
+    )
 
     def note(method: F) -> F:
         method.operation = said  # type: ignore[attr-defined]

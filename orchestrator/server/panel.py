@@ -10,6 +10,7 @@ from typing import Any
 
 from orchestrator.gallery import GalleryImage
 from orchestrator.health import HealthReport
+from orchestrator.jobs import Progress
 from orchestrator.lab import Lab
 from orchestrator.server.broadcast import Broadcaster
 from orchestrator.server.limits import Limits
@@ -32,16 +33,17 @@ class Panel:
         *,
         document: dict[str, Any],
         describe: Callable[[GalleryImage], dict[str, Any]],
+        live: Callable[[str, Progress], dict[str, Any]],
         limits: Limits | None = None,
         **stream: Any,
     ) -> None:
-        """`document` is the interface's own description, `describe` makes what is told of a picture; `stream` are
-        options of the Broadcaster."""
+        """`document` is the interface's own description, `describe` makes what is told of a picture, `live` of a
+        job's live progress; `stream` are options of the Broadcaster."""
         self.lab = lab
         self.document = document
         self.limits = limits or Limits()
         self.texts = JobTexts()
-        self.stream = Broadcaster(lab, describe=describe, health=self.health, **stream)
+        self.stream = Broadcaster(lab, describe=describe, live=live, health=self.health, **stream)
         self.metrics = Metrics(lab, clients=lambda: self.stream.clients)
         self._probe: asyncio.Task[HealthReport] | None = None
         self._probed_at = 0.0

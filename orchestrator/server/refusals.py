@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 # the first kind that an error is of decides
 STATUSES: tuple[tuple[type[OrchestratorError], int], ...] = (
+    (errors.InputNotFound, 404),
+    (errors.StyleNotFound, 404),
     (errors.RequestInvalid, 400),
     (errors.PathOutside, 404),  # of a file's name in an address: no such file is ours
     (errors.JobNotFound, 404),
@@ -98,8 +100,13 @@ class Refusal(web.HTTPError):
         return orjson.dumps(said)
 
 
+def status_of(error: OrchestratorError) -> int:
+    """The status that an error of ours is answered with."""
+    return next((code for kind, code in STATUSES if isinstance(error, kind)), 500)
+
+
 def _of_ours(error: OrchestratorError) -> Refusal:
-    status = next((code for kind, code in STATUSES if isinstance(error, kind)), 500)
+    status = status_of(error)
     wait_s = error.retry_after_s if isinstance(error, ServiceError) else None
     if wait_s is None and isinstance(error, errors.StoreBusy | errors.RateLimited):
         wait_s = BUSY_RETRY_S

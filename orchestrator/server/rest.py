@@ -10,15 +10,21 @@ from jupyter_server.utils import url_path_join
 from tornado.routing import PathMatches, Rule
 
 from orchestrator.lab import Lab
-from orchestrator.server import api_jobs, api_lab, images
+from orchestrator.server import api_jobs, api_lab, images, inputs, live
 from orchestrator.server.handlers import UnknownHandler
 from orchestrator.server.openapi import document
 from orchestrator.server.operations import Route
 from orchestrator.server.panel import Panel
 
-ROUTES: list[Route] = [*api_jobs.ROUTES, *api_lab.ROUTES, *images.ROUTES]
+ROUTES: list[Route] = [
+    *api_jobs.ROUTES,
+    *live.ROUTES,
+    *api_lab.ROUTES,
+    *images.ROUTES,
+    *inputs.ROUTES,
+]
 # Jupyter has addresses below /api as well, and so may other extensions
-OURS = r"/api/(?:generate|jobs|queue|images|health|stream|metrics|backends|offers|openapi\.json)(?:/.*)?"
+OURS = r"/api/(?:generate|jobs|queue|images|inputs|health|stream|metrics|backends|offers|openapi\.json)(?:/.*)?"
 
 
 def load(app: ServerApp, lab: Lab, **options: Any) -> Panel:
@@ -28,6 +34,7 @@ def load(app: ServerApp, lab: Lab, **options: Any) -> Panel:
         lab,
         document=document(ROUTES, base_url=base_url),
         describe=partial(images.told, base_url=base_url),
+        live=partial(live.live_document, base_url=base_url),
         **options,
     )
     shared = {"lab": lab, "panel": panel}

@@ -13,7 +13,7 @@ from orchestrator.errors import AlreadyUp
 from orchestrator.files import write_whole
 from orchestrator.jobs import one_line
 from orchestrator.lab import Lab
-from orchestrator.store.locks import KernelLock
+from orchestrator.locks import KernelLock
 from orchestrator.store.workers import HOST
 
 MAX_NOTE = 10_000  # bytes

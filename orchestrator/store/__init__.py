@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.store.claims import Claim, LanesFor
+from orchestrator.store.index import Kind
 from orchestrator.store.jobfiles import QUEUE, Subscription, utc_now
 from orchestrator.store.pause import Pause
 from orchestrator.store.slots import Lane, Slot
@@ -14,6 +15,7 @@ __all__ = [
     "LEASE_S",
     "QUEUE",
     "Claim",
+    "Kind",
     "Lane",
     "LanesFor",
     "Pause",

@@ -13,7 +13,7 @@ from pathlib import Path
 from orchestrator.errors import CorruptFile, InvalidTransition, JobNotFound, StoreBusy
 from orchestrator.files import DISK, Disk
 from orchestrator.jobs import MAX_CRASHES, Job, Phase, Status
-from orchestrator.store.index import Entry
+from orchestrator.store.index import Entry, Kind
 from orchestrator.store.jobfiles import JobFiles, utc_now
 from orchestrator.store.slots import Lane, Slot, Slots
 from orchestrator.store.workers import HOST, LEASE_S, Observer, Presence, monotonic
@@ -21,7 +21,7 @@ from orchestrator.store.workers import HOST, LEASE_S, Observer, Presence, monoto
 logger = logging.getLogger(__name__)
 
 LOCKED_S = 0.05  # how long a claim waits for a job whose lock another has; they need milliseconds
-LanesFor = Callable[[str, str | None], Sequence[Lane]]
+LanesFor = Callable[[Kind], Sequence[Lane]]
 Prepare = Callable[[Job, Lane], Job]
 
 
@@ -78,8 +78,8 @@ class Claims(JobFiles):
     ) -> Claim | None:
         """Take the most urgent job that fits, or None.
 
-        `lanes(backend, host)` gives the lanes a job may use, best first: of a new job (`host` is None), or of one
-        whose attempt may still be running at `host`. No lanes: this worker cannot run it. `prepare(job, lane)`
+        `lanes(kind)` gives the lanes a job may use, best first: of a new job (`kind.host` is None), or of one
+        whose attempt may still be running at `kind.host`. No lanes: this worker cannot run it. `prepare(job, lane)`
         changes a new job before it is written, so that taking it and beginning an attempt are one write.
         """
         locked: set[str] = set()
@@ -102,22 +102,24 @@ class Claims(JobFiles):
     ) -> Claim | None:
         """The first waiting job whose lock is got within `wait_s`; ids of the others are added to `locked`."""
         now = self.now()
-        closed: set[tuple[str, str | None]] = set()
+        closed: set[Kind] = set()
         is_paused = self._pause.is_there()
         for job_id, entry in self._index.waiting():
-            kind = (entry.backend, entry.open_host)
-            if is_paused and entry.open_host is None:
+            kind = entry.kind
+            if kind is None:  # changed while we look
+                continue
+            if is_paused and kind.host is None:
                 break  # those with an attempt to carry on come first
             if kind in closed or (only is not None and job_id not in only):
                 continue
-            offered = lanes(*kind)
+            offered = lanes(kind)
             if not offered:
                 closed.add(kind)
                 continue
             if not self._is_due(job_id, entry, now):
                 continue
             slot = self._slot(entry, job_id, offered)
-            if slot is None and kind[1] is None:
+            if slot is None and kind.host is None:
                 closed.add(kind)
                 continue
             claim = None
@@ -134,7 +136,7 @@ class Claims(JobFiles):
             finally:
                 if claim is None and slot is not None:
                     # a job with an attempt keeps its place's note: whoever has it now may be at the service
-                    slot.release() if kind[1] is None else slot.leave()
+                    slot.release() if kind.host is None else slot.leave()
             if claim is not None:
                 self._tell({job_id})
                 return claim

@@ -13,10 +13,11 @@ from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
+from orchestrator.backends import models_named
 from orchestrator.errors import CorruptFile
 from orchestrator.files import DISK, Disk
 from orchestrator.jobs import Job, Status
@@ -30,6 +31,15 @@ Signature = tuple[int, int, int]
 Order = tuple[int, str, str]
 
 
+class Kind(NamedTuple):
+    """What decides where a job may go: what is true of one job is true of all of its kind."""
+
+    backend: str
+    host: str | None = None  # where an attempt of it may still be running
+    workflow: str | None = None  # the saved one that it asks for
+    needs: tuple[str, ...] = ()  # the models that its user named
+
+
 class Entry:
     """A job file as last read."""
 
@@ -39,6 +49,7 @@ class Entry:
         "backend",
         "created",
         "document",
+        "kind",
         "order",
         "signature",
         "status",
@@ -63,10 +74,18 @@ class Entry:
         self.attempt: dict[str, Any] | None = {**attempts[-1]} if attempts else None
         self._job: Job | None = None
         self.order: Order | None = None
+        self.kind: Kind | None = None  # of a job that waits
         if self.status in WAITING and not (self.status == Status.CREATED and document.get("hold")):
             urgency = -1_000_000 if self.open_host else 0
             priority = int(document.get("priority") or 0)
             self.order = (urgency - priority, self.created, str(document["id"]))
+            workflow = document.get("workflow")
+            self.kind = Kind(
+                self.backend,
+                self.open_host,
+                workflow if isinstance(workflow, str) else None,
+                models_named(document.get("params")),
+            )
 
     @property
     def open_host(self) -> str | None:

@@ -16,6 +16,7 @@ from orchestrator.files import DISK, Disk, is_full, temp_name
 from orchestrator.jobs import Job, to_json
 from orchestrator.store.archive import Archive
 from orchestrator.store.ballast import Ballast
+from orchestrator.store.blobs import Blobs
 from orchestrator.store.index import Index
 from orchestrator.store.layout import Layout, checked
 from orchestrator.store.locks import ShardLocks
@@ -63,6 +64,7 @@ class JobFiles:
         self._locks = ShardLocks(self.layout.locks)
         self._locks.create()
         self.receipts = Receipts(self.layout.receipts, disk=disk)
+        self.blobs = Blobs(self.layout.blobs, temp=self.layout.temp, disk=disk)
         self.progress = ProgressFiles(self.layout.progress)
         self.quarantine = Quarantine(self.layout, self._locks, disk=disk)
         self._index = Index(self._root, on_corrupt=self._set_aside, disk=disk)

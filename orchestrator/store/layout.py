@@ -29,6 +29,11 @@ class Layout:
         return self.root / "_corrupt"
 
     @cached_property
+    def blobs(self) -> Path:
+        """What is too large for a job file, by hash."""
+        return self.root / "_blobs"
+
+    @cached_property
     def lab(self) -> Path:
         """What the lab needs beside the jobs."""
         return self.root / ".lab"

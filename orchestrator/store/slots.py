@@ -11,7 +11,7 @@ from pathlib import Path
 
 from orchestrator.errors import DiskFull
 from orchestrator.files import is_full
-from orchestrator.store.locks import KernelLock
+from orchestrator.locks import KernelLock
 
 NOTE_BYTES = 129  # the longest id and a line's end
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import orjson
 
 from orchestrator.errors import StoreBusy
-from orchestrator.store.locks import KernelLock
+from orchestrator.locks import KernelLock
 
 LEASE_S = 15.0  # a heartbeat that has not moved for this long, seen by the observer's own clock, is a hang
 HOST = socket.gethostname()

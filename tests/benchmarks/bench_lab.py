@@ -23,10 +23,10 @@ from typing import Any
 import httpx
 import websockets
 
-from orchestrator.backends import ImageParams, get, parse
+from orchestrator.backends import get, parse
 from orchestrator.embedded import EngineProcess
-from orchestrator.testing import CHECKPOINTS, make_lab
-from orchestrator.workflows import text_to_image
+from orchestrator.testing import make_lab
+from orchestrator.workflows import Inputs, Offered, make
 
 SMALL = {"width": 64, "height": 64, "steps": 1}
 LARGE = {"width": 512, "height": 512, "steps": 20}
@@ -35,8 +35,9 @@ LARGE = {"width": 512, "height": 512, "steps": 20}
 class Bare:
     """The least a program can do to get a picture: POST, listen, ask, fetch. Nothing is kept."""
 
-    def __init__(self, http: httpx.AsyncClient, client_id: str) -> None:
+    def __init__(self, http: httpx.AsyncClient, client_id: str, offered: Offered) -> None:
         self._http = http
+        self._offered = offered
         self._client_id = client_id
         self._ended: dict[str, asyncio.Event] = {}
 
@@ -51,8 +52,14 @@ class Bare:
 
     async def picture(self, seed: int, size: dict[str, int]) -> bytes:
         params = parse(get("sd15"), {**size, "seed": seed})
-        assert isinstance(params, ImageParams)
-        graph = text_to_image(params, "a fox", checkpoint=CHECKPOINTS[0], filename_prefix="bare")
+        graph = make(
+            get("sd15"),
+            params,
+            "a fox",
+            offered=self._offered,
+            inputs=Inputs(),
+            filename_prefix="bare",
+        )
         prompt_id = str(uuid.uuid4())
         ended = self._ended[prompt_id] = asyncio.Event()
         body = {"prompt": graph, "prompt_id": prompt_id, "client_id": self._client_id}
@@ -128,7 +135,8 @@ async def measure(folder: Path, *, rounds: int, jobs: int) -> None:
     limits = httpx.Limits(max_connections=100)
     try:
         async with httpx.AsyncClient(base_url=process.url, timeout=120, limits=limits) as http:
-            bare = Bare(http, client_id)
+            offered = Offered((await http.get("/object_info")).json())
+            bare = Bare(http, client_id, offered)
             listening = asyncio.create_task(bare.listen(process.url))
             async with lab.worker():
                 await lab.image("warm", **SMALL)

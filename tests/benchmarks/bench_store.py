@@ -21,7 +21,7 @@ from queue import Queue
 from typing import Any
 
 from orchestrator.jobs import Job, Status, new_id
-from orchestrator.store import Lane, Store
+from orchestrator.store import Kind, Lane, Store
 
 JOBS = 400  # per round of throughput
 LONE = 60  # submits for the latency
@@ -41,8 +41,8 @@ def a_job(id: str | None = None, *, now: datetime | None = None) -> Job:
     )
 
 
-def one_slot(backend: str, host: str | None) -> list[Lane]:
-    return [Lane("comfyui", host or "http://gpu:8188", 1)]
+def one_slot(kind: Kind) -> list[Lane]:
+    return [Lane("comfyui", kind.host or "http://gpu:8188", 1)]
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -299,6 +300,26 @@ def test_the_backends_are_listed_with_what_they_cost_and_take(server: BareServer
     assert backends["flux"]["paid"] is True
     assert "$" in backends["flux"]["price"]
     assert backends["sd15"]["params"]["properties"]["steps"]["default"] == 20
+    assert backends["sd15"]["defaults"]["width"] == 512
+
+
+def test_a_saved_workflow_is_a_backend_of_the_interface(server: BareServer) -> None:
+    size = {"width": 64, "height": 64, "batch_size": 1}
+    graph = {
+        "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "a.safetensors"}},
+        "2": {"class_type": "EmptyLatentImage", "inputs": size},
+        "3": {"class_type": "VAEDecode", "inputs": {"samples": ["2", 0], "vae": ["1", 2]}},
+        "4": {"class_type": "SaveImage", "inputs": {"images": ["3", 0], "filename_prefix": "x"}},
+    }
+    (server.lab.paths.workflows / "plain.json").write_text(json.dumps(graph))
+    listed = {each["name"]: each for each in server.get("/api/backends")["backends"]}
+    assert listed["plain"]["defaults"]["width"] == 64
+    assert listed["plain"]["notes"]
+    assert server.generate("x", backend="plain", params={"width": 96})
+    asked = {"prompt": "x", "backend": "plain", "params": {"steps": 3}}
+    refused = server.post("/api/generate", asked)
+    assert refused.status_code == 400
+    assert "params.steps" in refused.json()["fields"]
 
 
 def test_there_are_samplers_to_choose_from_even_without_a_server(server: BareServer) -> None:

@@ -147,6 +147,41 @@ def test_a_pause_of_the_queue_is_told(server: BareServer, listen: Listen) -> Non
     assert listener.until(2, "queue:changed")[1].data == {"paused": None}
 
 
+def test_a_preview_is_told_by_its_address_and_shown_only_while_the_job_runs(
+    server: BareServer, listen: Listen
+) -> None:
+    store = server.lab.store
+    job = server.lab.submit("with a preview")
+    store.update(job.id, lambda j: j.claim(worker="w", host="h", slot=None, now=store.now()))
+    listener = listen()
+    shown = []
+    for colour in ("red", "blue"):
+        picture = io.BytesIO()
+        Image.new("RGB", (8, 8), colour).save(picture, "JPEG")
+        preview = picture.getvalue()
+        said = Progress(fraction=0.5, step=2, steps=4, text="sampling", preview=preview)
+        store.progress.write(job.id, said, fence=1)
+
+        def newest() -> Any:
+            told = [event.data.get("live") for event in list(listener.events)]
+            return told[-1] if told else None
+
+        before = shown[-1]["preview"] if shown else None
+        eventually(lambda before=before: newest() and newest()["preview"] != before)
+        shown.append(newest())
+        answer = server.http.get(shown[-1]["preview"])
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-type"] == "image/jpeg"
+        assert answer.content == preview
+    assert (shown[-1]["step"], shown[-1]["steps"], shown[-1]["text"]) == (2, 4, "sampling")
+    store.update(job.id, lambda j: j.cancel(now=store.now(), by_owner=True))
+    store.progress.clear(job.id)
+    gone = server.http.get(shown[-1]["preview"])
+    assert gone.status_code == 404
+    assert gone.json()["remedy"]
+    eventually(lambda: "live" not in list(listener.events)[-1].data)
+
+
 def test_a_service_that_comes_or_goes_is_told(server: BareServer, listen: Listen) -> None:
     listener = listen()
     time.sleep(1.5)  # until it has looked once, to compare with

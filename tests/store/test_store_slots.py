@@ -8,7 +8,7 @@ import pytest
 from workbench import GPU, at_gpu, begin, finish, make_job, opened, take, take_any
 
 from orchestrator.jobs import Status
-from orchestrator.store import Claim, Lane, Store
+from orchestrator.store import Claim, Kind, Lane, Store
 
 
 def die(store: Store, claim: Claim) -> None:
@@ -34,8 +34,8 @@ def test_a_full_lane_does_not_keep_the_jobs_of_another_waiting(tmp_path: Path) -
             store.create(make_job(job_id, priority=9))
         store.create(make_job("flux", backend="flux"))
 
-        def lanes(backend: str, host: str | None) -> list[Lane]:
-            return [Lane(backend, host or f"http://{backend}", 1)]
+        def lanes(kind: Kind) -> list[Lane]:
+            return [Lane(kind.backend, kind.host or f"http://{kind.backend}", 1)]
 
         taken = [store.claim("w", lanes=lanes, prepare=begin) for _ in range(3)]
         assert [claim.job.id for claim in taken if claim] == ["a", "flux"]
@@ -46,14 +46,14 @@ def test_a_second_host_takes_what_the_first_has_no_place_for(tmp_path: Path) -> 
         for number in range(3):
             store.create(make_job(f"j{number}"))
         hosts = [Lane("comfyui", "http://one", 1), Lane("comfyui", "http://two", 1)]
-        taken = [store.claim("w", lanes=lambda b, h: hosts, prepare=begin) for _ in range(3)]
+        taken = [store.claim("w", lanes=lambda kind: hosts, prepare=begin) for _ in range(3)]
         assert [c.slot.lane.host for c in taken if c and c.slot] == ["http://one", "http://two"]
 
 
 def test_a_job_no_worker_here_can_run_is_left_for_others(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         store.create(make_job("a"))
-        assert store.claim("w", lanes=lambda backend, host: []) is None
+        assert store.claim("w", lanes=lambda kind: []) is None
         assert take(store).job.id == "a"
 
 

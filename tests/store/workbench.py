@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
@@ -18,7 +18,7 @@ from typing import Any, Self
 import pytest
 
 from orchestrator.jobs import Attempt, Job
-from orchestrator.store import Claim, Lane, Store
+from orchestrator.store import Claim, Lane, LanesFor, Store
 
 LONG = os.environ.get("LAB_LONG") == "1"  # `LAB_LONG=1 pytest tests/store` runs the long forms
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -67,9 +67,9 @@ def make_job(id: str, **fields: Any) -> Job:
     return Job.new(id=id, **given)
 
 
-def at_gpu(limit: int = 1000) -> Callable[[str, str | None], Sequence[Lane]]:
+def at_gpu(limit: int = 1000) -> LanesFor:
     """The lanes of a worker that sends everything to one server."""
-    return lambda backend, host: [Lane("comfyui", host or GPU, limit)]
+    return lambda kind: [Lane("comfyui", kind.host or GPU, limit)]
 
 
 def begin(job: Job, lane: Lane) -> Job:

@@ -1,0 +1,151 @@
+"""What there is: jobs, pictures, what can be chosen, what was spent, what runs, and what changes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path, PureWindowsPath
+from typing import TYPE_CHECKING
+
+from orchestrator import health, offers, tables
+from orchestrator.connectors.bfl import BFL
+from orchestrator.errors import (
+    OrchestratorError,
+    ParamsInvalid,
+    PathOutside,
+)
+from orchestrator.handles import JobHandle, Picture
+from orchestrator.health import HealthReport
+from orchestrator.jobs import Job, Status
+from orchestrator.lab.core import Core
+from orchestrator.ledger import Purchase
+from orchestrator.offers import Offers
+from orchestrator.paths import inside
+from orchestrator.spending import Spending
+
+if TYPE_CHECKING:
+    import pandas
+
+
+PROBE_S = 2.0
+OFFERS_AGE_S = 60.0
+
+
+class Looking(Core):
+    """The part of the lab that changes nothing."""
+
+    def job(self, job_id: str) -> JobHandle:
+        """A job by its id or the beginning of it. Raises JobNotFound."""
+        return self._handle(self._found(job_id))
+
+    def page(
+        self,
+        *,
+        status: Status | None = None,
+        backend: str | None = None,
+        text: str | None = None,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> tuple[list[Job], int]:
+        """Jobs, newest first, and how many there are in all. `text`: words of the prompt, or how an id begins."""
+        self.store.refresh()
+        return self.store.page(
+            status=status, backend=backend, text=text, limit=limit, offset=offset
+        )
+
+    def jobs(
+        self, *, status: str | None = None, backend: str | None = None, limit: int = 1000
+    ) -> pandas.DataFrame:
+        """The newest jobs as a table."""
+        wanted = Status(status) if status else None
+        jobs, _ = self.page(status=wanted, backend=backend, limit=limit)
+        return tables.of_jobs(jobs)
+
+    def images(self, *, backend: str | None = None, limit: int = 1000) -> pandas.DataFrame:
+        """The newest pictures as a table, each with the job that made it."""
+        return tables.of_pictures(self.pictures(backend=backend, limit=limit))
+
+    def pictures(self, *, backend: str | None = None, limit: int = 50) -> list[Picture]:
+        """The newest pictures that are still in their folder."""
+        jobs, _ = self.page(status=Status.DONE, backend=backend, limit=limit)
+        return [picture for job in jobs for picture in self._handle(job).pictures][:limit]
+
+    def picture_path(self, file: str) -> Path | None:
+        """Where a picture that a job names lies, if it is there: in dropOut, whatever path the job says.
+
+        Job files may come from anywhere; those of the old system name drives this machine may not have.
+        """
+        try:
+            path = inside(self.paths.drop_out, PureWindowsPath(file).name)
+        except PathOutside:
+            return None
+        return path if path.is_file() else None
+
+    async def offers(self) -> Offers:
+        """What the ComfyUI servers have to choose from, and which backends they cannot run; the usual names when
+        none answers.
+
+        Remembered for a minute.
+        """
+        now = time.monotonic()
+        if self._offers is None or now - self._offers[0] > OFFERS_AGE_S:
+            self._offers = (now, await self._ask_offers())
+        return self._offers[1]
+
+    async def _ask_offers(self) -> Offers:
+        known = await asyncio.to_thread(self.catalogue.all)
+        return await offers.ask(self.comfy_hosts(), library=self.library, backends=known)
+
+    async def spending(self) -> Spending:
+        """What paid pictures have cost by day and backend, what the budget leaves, and the service's credits."""
+        credits = await self._credits()
+        return await asyncio.to_thread(self.ledger.spending, self.budget, credits=credits)
+
+    async def _credits(self) -> Decimal | None:
+        """The credits of the account; None without a key, or when it does not say within seconds."""
+        if self.settings.bfl_api_key is None:
+            return None
+        client = BFL(self.settings.bfl_base_url, self.settings.bfl_api_key)
+        try:
+            async with asyncio.timeout(PROBE_S):
+                return Decimal(str(await client.credits()))
+        except (OrchestratorError, TimeoutError):
+            return None
+        finally:
+            await client.close()
+
+    def correct_spending(self, key: str, usd: Decimal) -> None:
+        """Say what a purchase of unknown outcome has cost, as the account's usage shows it; 0 when it was not made.
+
+        `key` is that of one of `spending().undecided`. Raises ParamsInvalid for any other.
+        """
+        undecided: Purchase | None = self.ledger.totals().reserved.get(key)
+        if undecided is None:
+            raise ParamsInvalid(
+                f"No purchase {key[:80]!r} is undecided",
+                remedy="`orchestrator spending` lists them.",
+            )
+        self.ledger.correct(undecided, usd)
+
+    async def health(self) -> HealthReport:
+        """What runs, what does not, and what to do about it."""
+        return await health.report(self.paths, self.settings, self.store, hosts=self.comfy_hosts())
+
+    @contextlib.contextmanager
+    def changes(self, job_id: str | None = None) -> Iterator[asyncio.Event]:
+        """An event of the running loop that is set whenever the job, or any job, or its progress changes."""
+        event, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def tell(changed: set[str]) -> None:
+            if job_id is None or job_id in changed:
+                with contextlib.suppress(RuntimeError):  # the loop has been closed
+                    loop.call_soon_threadsafe(event.set)
+
+        subscription = self.store.watch(tell)
+        try:
+            yield event
+        finally:
+            subscription.end()

@@ -1,0 +1,126 @@
+"""The job loop in this process, and the embedded engine where there is no ComfyUI."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Container
+from typing import TYPE_CHECKING
+
+import orjson
+from pydantic import SecretStr
+
+from orchestrator.connectors.comfyui import ComfyUI
+from orchestrator.embedded import EngineProcess
+from orchestrator.errors import (
+    OrchestratorError,
+)
+from orchestrator.files import write_whole
+from orchestrator.lab.core import Core
+from orchestrator.settings import DEFAULT_COMFY_URL
+
+if TYPE_CHECKING:
+    from orchestrator.worker import Worker
+
+PROBE_S = 2.0
+
+
+class Working(Core):
+    """The part of the lab that has the work done."""
+
+    @contextlib.asynccontextmanager
+    async def worker(
+        self, *, name: str = "worker", only: Container[str] | None = None
+    ) -> AsyncIterator[Worker]:
+        """Run the job loop in this event loop. Where no ComfyUI is configured or answers, the embedded engine is
+        started for as long as the worker runs."""
+        async with self._comfyui() as hosts:
+            worker = self._make_worker(hosts, name=name, only=only)
+            running = asyncio.create_task(worker.run(), name=name)
+            try:
+                yield worker
+            finally:
+                worker.stop()
+                await running
+
+    async def work(self, *, name: str = "worker") -> None:
+        """Run the job loop until cancelled; then its jobs are handed back."""
+        async with self._comfyui() as hosts:
+            await self._make_worker(hosts, name=name, only=None).run()
+
+    def _make_worker(self, hosts: list[str], *, name: str, only: Container[str] | None) -> Worker:
+        # a page never works: it need not load this
+        from orchestrator.attempts import BFLService, ComfyUIService, Till
+        from orchestrator.connectors.bfl import BFL, POST_READ_S
+        from orchestrator.worker import Worker
+
+        comfyui = ComfyUIService(
+            [ComfyUI(host) for host in hosts], paths=self.paths, limits=self.limits
+        )
+        key = self.settings.bfl_api_key or SecretStr("")
+        bfl = BFLService(
+            BFL(self.settings.bfl_base_url, key),
+            images=self.paths.drop_out,
+            till=Till(self.ledger, self.budget, self.store),
+            load_input=self._load_input,
+            late_receipt_s=POST_READ_S + self.store.lease_s,
+        )
+        return Worker(
+            self.store,
+            [comfyui, bfl],
+            name=name,
+            only=only,
+            service_of=self.catalogue.service_of,
+        )
+
+    @contextlib.asynccontextmanager
+    async def _comfyui(self) -> AsyncIterator[list[str]]:
+        if hosts := self.settings.comfy_urls or await self._running():
+            yield hosts
+            return
+        async with self.engine() as url:
+            yield [url]
+
+    async def has_comfyui(self) -> bool:
+        """Whether the lab has a ComfyUI to go to: one is configured, or something answers."""
+        return bool(self.settings.comfy_urls or await self._running())
+
+    async def _running(self) -> list[str]:
+        for url in (self._engine_url(), DEFAULT_COMFY_URL):
+            if url and await _answers(url):
+                return [url]
+        return []
+
+    @contextlib.asynccontextmanager
+    async def engine(self) -> AsyncIterator[str]:
+        """The embedded engine, running for as long as this is entered; other processes of the lab find it."""
+        process = await asyncio.to_thread(self.start_engine)
+        try:
+            yield process.url
+        finally:
+            await asyncio.to_thread(self.stop_engine, process)
+
+    def start_engine(self) -> EngineProcess:
+        """Start the embedded engine and note its address for the other processes of the lab."""
+        process = EngineProcess(log=self.paths.logs / "engine.log")
+        said = orjson.dumps({"url": process.url, "pid": process.pid})
+        write_whole(self._engine_file, said, durable=False)
+        return process
+
+    def stop_engine(self, process: EngineProcess) -> None:
+        """End the engine and forget its address."""
+        if self._engine_url() == process.url:
+            self._engine_file.unlink(missing_ok=True)
+        process.stop()
+
+
+async def _answers(url: str) -> bool:
+    client = ComfyUI(url)
+    try:
+        async with asyncio.timeout(PROBE_S):
+            await client.system_stats()
+    except (OrchestratorError, TimeoutError):
+        return False
+    finally:
+        await client.close()
+    return True
