@@ -28,6 +28,7 @@ OrchestratorError
 │   └── ModelCorrupt · ModelExists · ModelBusy
 ├── PlotsFailed                 matplotlib could not draw
 ├── AlreadyUp                   another server has these jobs
+├── ServiceUnknown · ServiceRefused · ServiceManagerMissing · ServiceManagerFailed   of `orchestrator services`
 ├── JobFailed                   raised to whoever waited for a job that failed or was cancelled
 └── ServiceError                a service refused, failed or is away; becomes a job's Failure
     ├── ServiceUnreachable · ServiceTimeout (PromptStalled) · RateLimited · ServiceBroken ── FileGone · UntrustedAddress
@@ -293,6 +294,30 @@ class AlreadyUp(OrchestratorError):
     """Another server has these jobs."""
 
     remedy = "Open that one's page, or end it first."
+
+
+class ServiceUnknown(ConfigError):
+    """There is no such service."""
+
+    remedy = "`orchestrator services status` lists them."
+
+
+class ServiceRefused(ConfigError):
+    """A service cannot be described to the service manager, or belongs to another lab."""
+
+    remedy = "Move the lab to a folder with a plainer name, and install again."
+
+
+class ServiceManagerMissing(OrchestratorError):
+    """This machine has no service manager that the lab knows."""
+
+    remedy = "Run `orchestrator up` instead, in a terminal that stays open."
+
+
+class ServiceManagerFailed(OrchestratorError):
+    """The service manager could not do what it was asked."""
+
+    remedy = "Look at what it said, and at the file service-NAME.log in the folder of logs."
 
 
 class JobFailed(OrchestratorError):

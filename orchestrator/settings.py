@@ -17,6 +17,7 @@ DEFAULT_BFL_URL = "https://api.bfl.ai"
 DEFAULT_ADMIN_URL = "http://127.0.0.1:3000"
 MASK = "****"
 Usd = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+NOTIFY_ON = frozenset({"done", "failed", "budget", "service"})  # what can be told of
 OFF, ARGOS, COMMAND = "off", "argos", "command:"  # what ORCHESTRATOR_TRANSLATE may say
 
 
@@ -33,6 +34,9 @@ class Settings(BaseSettings):
     # OFF, ARGOS, or COMMAND and a command line, which may have a key in it
     orchestrator_translate: str = Field(default=OFF, repr=False)
     log_level: str = Field(default="INFO")
+    # where to tell of what happens: addresses, comma-separated, most of which have a key in them
+    orchestrator_notify: SecretStr | None = None
+    orchestrator_notify_on: str = "done,failed,budget,service"
     hf_token: SecretStr | None = None
     hf_endpoint: str | None = None
     # what paid backends may cost on a day of UTC
@@ -72,6 +76,15 @@ class Settings(BaseSettings):
             raise ValueError(f"must be {OFF}, {ARGOS} or {COMMAND} and a command line")
         return said.lower()
 
+    @field_validator("orchestrator_notify_on")
+    @classmethod
+    def _known_events(cls, value: str) -> str:
+        if unknown := set(_split(value.lower())) - NOTIFY_ON:
+            raise ValueError(
+                f"knows {', '.join(sorted(NOTIFY_ON))}, not {', '.join(sorted(unknown))[:80]}"
+            )
+        return value.lower()
+
     @field_validator("comfy_url", "bfl_base_url", "admin_url", "hf_endpoint")
     @classmethod
     def _http(cls, value: Any) -> Any:
@@ -89,6 +102,11 @@ class Settings(BaseSettings):
     def max_input_megapixels(self) -> float:
         """The largest input picture, in millions of pixels."""
         return self.orchestrator_max_input_megapixels
+
+    @property
+    def notify_on(self) -> frozenset[str]:
+        """What to tell of: some of NOTIFY_ON."""
+        return frozenset(_split(self.orchestrator_notify_on))
 
     @property
     def comfy_urls(self) -> list[str]:

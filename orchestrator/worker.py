@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import logging
 import random
 from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from datetime import timedelta
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from orchestrator import backends
+from orchestrator import backends, logs
 from orchestrator.attempts.held import Held, finish_even_if_cancelled
 from orchestrator.attempts.refusal import Refusal
 from orchestrator.attempts.service import Service
@@ -54,6 +56,16 @@ def builtin_service(backend: str, workflow: str | None) -> str | None:
     return known.service if known else None
 
 
+class Threads(ThreadPoolExecutor):
+    """Threads whose log lines name the job that they work for."""
+
+    def submit(
+        self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> concurrent.futures.Future[T]:
+        """Run a function in the context of the caller."""
+        return super().submit(copy_context().run, partial(fn, *args, **kwargs))
+
+
 class Worker:
     """One worker of a store. Several may run, in this process or in others: a job has one at a time."""
 
@@ -78,7 +90,7 @@ class Worker:
         self._only = only
         self._service_of = service_of
         self._rng = rng or random.Random()
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
+        self._threads = Threads(THREADS, thread_name_prefix="store")
         self._wake = asyncio.Event()
         self._stopping = False
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -180,7 +192,8 @@ class Worker:
     def _start(self, claim: Claim, presence: Presence) -> None:
         held = Held(self._store, claim, presence=presence, threads=self._threads)
         job_id = claim.job.id
-        task = asyncio.create_task(self._run(held), name=f"job {job_id}")
+        with logs.about(job_id):
+            task = asyncio.create_task(self._run(held), name=f"job {job_id}")
         self._running[job_id], self._held[job_id] = task, held
         task.add_done_callback(lambda _: self._ended(job_id))
 

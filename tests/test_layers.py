@@ -20,10 +20,11 @@ ROWS: list[set[str]] = [
     {"paths"},
     {"settings"},
     {"jobs"},
-    {"retry", "diagnosis", "prompts", "backends"},
-    {"spending", "workflows"},  # know the backends: what they cost, and how ComfyUI runs them
+    {"retry", "prompts", "backends"},
+    # know the backends: what they cost, how ComfyUI runs them, what smaller picture they make
+    {"spending", "workflows", "diagnosis"},
     {"recipes"},  # say them in the words of others
-    {"images"},
+    {"images", "logs"},
     {
         "store",
         "inputs",
@@ -31,17 +32,18 @@ ROWS: list[set[str]] = [
         "ledger",
         "translation",
         "connectors",
-        "logs",
         "embedded",
         "plots",
         "catalogue",
     },
-    {"offers"},  # what can be chosen, asked of all servers
+    {"offers", "notify", "surroundings"},  # what can be chosen, asked of all servers
     {"attempts"},  # what a worker does with one job at one service
-    {"worker", "monitor", "health", "gallery", "statistics"},
-    {"guardian", "services", "batch", "cluster", "handles"},
+    {"worker", "health", "gallery", "statistics"},
+    {"services", "monitor"},  # the guardian may ask how ComfyUI is started
+    {"guardian", "batch", "cluster", "handles"},
     {"tables"},
     {"lab"},
+    {"remedies"},  # carries out what a diagnosis offers
     {"server", "widgets"},
     {"cli"},
     {"__main__"},

@@ -6,10 +6,34 @@ import contextlib
 import sys
 from typing import NoReturn
 
-from orchestrator.cli import jobs, lab, models, prompts, recipe, spending
+from orchestrator.cli import (
+    archive,
+    guardian,
+    jobs,
+    lab,
+    models,
+    monitor,
+    prompts,
+    recipe,
+    services,
+    spending,
+)
 from orchestrator.cli.app import app
 
-__all__ = ["app", "jobs", "lab", "main", "models", "prompts", "recipe", "spending"]
+__all__ = [
+    "app",
+    "archive",
+    "guardian",
+    "jobs",
+    "lab",
+    "main",
+    "models",
+    "monitor",
+    "prompts",
+    "recipe",
+    "services",
+    "spending",
+]
 
 
 def main() -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,8 @@ from rich.table import Table
 
 from orchestrator.cli.app import FAILED, AsJson, app, out, print_json, say, told, until_signal
 from orchestrator.errors import PathsInvalid
+from orchestrator.health import ServiceHealth
+from orchestrator.health.history import SERVICES
 from orchestrator.paths import Paths
 
 
@@ -67,12 +70,14 @@ def health(as_json: AsJson = False) -> None:
         print_json(report.model_dump(mode="json", by_alias=True, exclude_none=True))
     else:
         table = Table(box=None, show_header=False)
-        for name in ("panel", "comfyui", "bfl", "worker", "monitor", "guardian"):
+        for name in SERVICES:
             part = getattr(report, name)
             colour = {"running": "green", "stopped": "red"}.get(part.status, "yellow")
-            table.add_row(name, f"[{colour}]{part.status}[/]", escape(part.message))
+            table.add_row(name, f"[{colour}]{part.status}[/]", escape(_about(part)))
         counts = ", ".join(f"{n} {status}" for status, n in report.queue.counts.items() if n)
         table.add_row("jobs", "", counts or "none yet")
+        if report.queue.paused:
+            table.add_row("queue", "[yellow]paused[/]", escape(report.queue.paused))
         out.print(table)
         for problem in report.problems:
             out.print(f"[red]•[/red] {escape(problem)}", highlight=False, soft_wrap=True)
@@ -116,6 +121,20 @@ def paths(
         raise trouble
     if any(not p.writable for p in places if p.key != "comfyRoot"):
         raise typer.Exit(FAILED)
+
+
+def _about(part: ServiceHealth) -> str:
+    """What is known of a service's process, after its own words."""
+    facts = [part.message] if part.message else []
+    if part.pid is not None:
+        facts.append(f"process {part.pid}")
+    if part.uptime_s is not None:
+        facts.append(f"up {timedelta(seconds=int(part.uptime_s))}")
+    if part.memory is not None:
+        facts.append(f"{part.memory / 1e6:.0f} MB")
+    if part.restarts:
+        facts.append(f"restarted {part.restarts}×")
+    return ", ".join(facts)
 
 
 def _mark(yes: bool) -> str:

@@ -43,6 +43,7 @@ class Server:
         self._client = http.client(self.url, transport=transport)
         self._info_age_s = info_age_s
         self._info: tuple[float, ObjectInfo] | None = None
+        self.clock_skew_s: float | None = None  # how far our clock was ahead at the newest answer
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.host!r})"
@@ -139,7 +140,7 @@ class Server:
         headers: Mapping[str, str] | None = None,
         limit_bytes: int = http.JSON_LIMIT_BYTES,
     ) -> http.Reply:
-        return await http.exchange(
+        reply = await http.exchange(
             self._client,
             method,
             f"{self.url}{path}",
@@ -150,6 +151,8 @@ class Server:
             headers=headers,
             limit_bytes=limit_bytes,
         )
+        self.clock_skew_s = reply.clock_skew_s
+        return reply
 
     async def _get(self, path: str) -> dict[str, Any]:
         reply = await self._send("GET", path)

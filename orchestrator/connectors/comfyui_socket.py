@@ -13,6 +13,7 @@ import orjson
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
+from orchestrator import logs
 from orchestrator.connectors.comfyui_info import Workflow
 from orchestrator.connectors.comfyui_progress import PromptProgress, read_preview
 from orchestrator.connectors.http import is_loopback
@@ -107,7 +108,9 @@ class Socket:
         if self._enabled and (self._task is None or self._task.done()):
             if self._works:
                 self._tried.clear()  # worth waiting for again
-            self._task = asyncio.create_task(self._run(), name="comfyui socket")
+            self._task = asyncio.create_task(
+                self._run(), name="comfyui socket", context=logs.about_no_job()
+            )  # it serves other jobs after the one that opened it
 
     async def _run(self) -> None:
         """Stay connected while there is something to watch; a later watch starts it again."""

@@ -164,6 +164,15 @@ class Reply:
         """Whether the service did what it was asked."""
         return 200 <= self.status < 300
 
+    @property
+    def clock_skew_s(self) -> float | None:
+        """How far our clock is ahead of the service's, to a second or so; None when it does not tell its time."""
+        try:
+            at = parsedate_to_datetime(self.headers.get("date", ""))
+            return (datetime.now(UTC) - at).total_seconds()
+        except (TypeError, ValueError):
+            return None
+
     def json(self) -> Any:
         """The body as JSON. Python services also write NaN, so that is read too. Raises ServiceBroken."""
         try:

@@ -117,6 +117,13 @@ class Core:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
+    def _noted_engine(self) -> str | None:
+        """The address of the embedded engine, which it keeps while it is being started again."""
+        try:
+            return str(orjson.loads(self._engine_file.read_bytes())["url"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
     @cached_property
     def limits(self) -> Limits:
         """How large an input picture may be."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
@@ -16,10 +17,12 @@ from orchestrator.errors import (
     OrchestratorError,
     ParamsInvalid,
     PathOutside,
+    RequestInvalid,
 )
 from orchestrator.handles import JobHandle, Picture
 from orchestrator.health import HealthReport
 from orchestrator.jobs import Job, Status
+from orchestrator.lab import history
 from orchestrator.lab.core import Core
 from orchestrator.ledger import Purchase
 from orchestrator.offers import Offers
@@ -63,6 +66,40 @@ class Looking(Core):
         wanted = Status(status) if status else None
         jobs, _ = self.page(status=wanted, backend=backend, limit=limit)
         return tables.of_jobs(jobs)
+
+    def history(
+        self,
+        *,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        status: str | None = None,
+        backend: str | None = None,
+        text: str | None = None,
+        limit: int = 10_000,
+    ) -> pandas.DataFrame:
+        """Jobs as a table, newest first, archived ones included, however many there are.
+
+        `since` and `until` bound the time of creation: a time, `2026-11-01`, or how long ago, as `7d`. `text`: words of
+        the prompt, or how an id begins. `limit`: at most so many rows, the newest. Raises RequestInvalid.
+        """
+        try:
+            wanted = Status(status) if status else None
+        except ValueError as error:
+            raise RequestInvalid(
+                f"There is no status {str(status)[:40]!r}",
+                remedy=f"Say one of: {', '.join(Status)}.",
+            ) from error
+        now = self.store.now()
+        self.store.refresh()
+        rows = self.store.history(
+            limit=limit,
+            since=history.moment(since, now=now) if since else None,
+            until=history.moment(until, now=now) if until else None,
+            status=wanted,
+            backend=backend,
+            text=text,
+        )
+        return history.table(rows)
 
     def images(self, *, backend: str | None = None, limit: int = 1000) -> pandas.DataFrame:
         """The newest pictures as a table, each with the job that made it."""

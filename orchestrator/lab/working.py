@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Container
+import time
+from collections.abc import AsyncIterator, Container, Sequence
 from typing import TYPE_CHECKING
 
 import orjson
@@ -16,10 +17,12 @@ from orchestrator.errors import (
     OrchestratorError,
 )
 from orchestrator.files import write_whole
+from orchestrator.health import served_s
 from orchestrator.lab.core import Core
 from orchestrator.settings import DEFAULT_COMFY_URL
 
 if TYPE_CHECKING:
+    from orchestrator.guardian import Guardian, Ward
     from orchestrator.worker import Worker
 
 PROBE_S = 2.0
@@ -78,8 +81,13 @@ class Working(Core):
         if hosts := self.settings.comfy_urls or await self._running():
             yield hosts
             return
-        async with self.engine() as url:
-            yield [url]
+        url = self._noted_engine()
+        up_s = await asyncio.to_thread(served_s, self.store)
+        if url is not None and up_s is not None:
+            yield [url]  # it fell just now: the guardian of `up` brings it back at the same address
+            return
+        async with self.engine() as own:
+            yield [own]
 
     async def has_comfyui(self) -> bool:
         """Whether the lab has a ComfyUI to go to: one is configured, or something answers."""
@@ -94,24 +102,48 @@ class Working(Core):
     @contextlib.asynccontextmanager
     async def engine(self) -> AsyncIterator[str]:
         """The embedded engine, running for as long as this is entered; other processes of the lab find it."""
+        from orchestrator.guardian import Circuit, engine
+
         process = await asyncio.to_thread(self.start_engine)
+        ward = engine.ward(lambda: process, lambda: self.restart_engine(process))
+        circuit = Circuit(ward.name, clock=time.monotonic, remedy=ward.remedy)
+        keeping = asyncio.create_task(
+            ward.keep(circuit, clock=time.monotonic, may_act=lambda: True), name="keep the engine"
+        )
         try:
             yield process.url
         finally:
+            keeping.cancel()
+            await asyncio.wait([keeping])
             await asyncio.to_thread(self.stop_engine, process)
 
     def start_engine(self) -> EngineProcess:
         """Start the embedded engine and note its address for the other processes of the lab."""
+        self._engine_file.unlink(missing_ok=True)
         process = EngineProcess(log=self.paths.logs / "engine.log")
+        self._note_engine(process)
+        return process
+
+    def restart_engine(self, process: EngineProcess) -> None:
+        """Start an engine that fell, or hangs, at the same address. Raises ServiceUnreachable."""
+        process.restart()
+        self._note_engine(process)
+
+    def _note_engine(self, process: EngineProcess) -> None:
         said = orjson.dumps({"url": process.url, "pid": process.pid})
         write_whole(self._engine_file, said, durable=False)
-        return process
 
     def stop_engine(self, process: EngineProcess) -> None:
         """End the engine and forget its address."""
-        if self._engine_url() == process.url:
+        if self._noted_engine() == process.url:
             self._engine_file.unlink(missing_ok=True)
         process.stop()
+
+    def guardian(self, wards: Sequence[Ward] = ()) -> Guardian:
+        """A guardian of this lab, to be run. `wards`: what this process can start again."""
+        from orchestrator.guardian import Guardian
+
+        return Guardian(self.paths, self.settings, self.store, hosts=self.comfy_hosts, wards=wards)
 
 
 async def _answers(url: str) -> bool:

@@ -1,4 +1,4 @@
-"""The job loop inside the worker kernel, as a task, so that the kernel stays free to be looked into.
+"""The job loop inside the worker kernel, as a task, so that the kernel stays free to be looked into; and the monitor.
 
 The supervisor runs `start()` in the kernel, as often as it likes.
 """
@@ -16,9 +16,12 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.lab import Lab
 
 WORKER = "worker"
+MONITOR_PAUSE_S = 5.0  # before a monitor that failed is started again
 
 logger = logging.getLogger(__name__)
 _task: asyncio.Task[None] | None = None
+_monitor: asyncio.Task[None] | None = None
+_lab: Lab | None = None
 _starts = 0
 
 
@@ -27,9 +30,9 @@ def start() -> tuple[int, int]:
 
     Returns the process id and how many times the loop was started in it. Raises ConfigError and its kinds.
     """
-    global _task, _starts
+    global _lab, _task, _starts
     if _task is None or _task.done():
-        lab = Lab.open()
+        lab = _lab = Lab.open()
         if not _starts:
             logs.set_up(lab.paths, lab.settings, name=WORKER)
             atexit.register(_hand_back, lab)
@@ -46,9 +49,38 @@ async def stop() -> None:
         await asyncio.wait([_task])
 
 
+def restart_monitor() -> None:
+    """Run the monitor; one that gives no sign of life any more is ended. Does nothing without a job loop."""
+    global _monitor
+    if _monitor is not None:
+        _monitor.cancel()
+    if _lab is not None:
+        _monitor = asyncio.create_task(_watch(_lab), name="monitor")
+
+
 async def _work(lab: Lab) -> None:
     with lab:
-        await lab.work(name=WORKER)
+        restart_monitor()
+        try:
+            await lab.work(name=WORKER)
+        finally:
+            if _monitor is not None:
+                _monitor.cancel()
+                await asyncio.wait([_monitor])
+
+
+async def _watch(lab: Lab) -> None:
+    """Run the monitor, as often as it takes. One that runs elsewhere for this lab is waited for."""
+    from orchestrator.monitor import Monitor  # the work begins first
+
+    while True:
+        try:
+            await Monitor(
+                lab.store, paths=lab.paths, settings=lab.settings, health=lab.health
+            ).run()
+        except Exception:  # the work goes on, whatever becomes of its story
+            logger.exception("The monitor failed; it is started again")
+        await asyncio.sleep(MONITOR_PAUSE_S)
 
 
 def _hand_back(lab: Lab) -> None:

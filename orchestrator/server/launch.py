@@ -22,6 +22,7 @@ from orchestrator import logs
 from orchestrator.connectors.comfyui import ComfyUI
 from orchestrator.embedded import EngineProcess
 from orchestrator.errors import AlreadyUp, OrchestratorError, SettingsInvalid
+from orchestrator.guardian import Ward, engine
 from orchestrator.lab import Lab
 from orchestrator.server.signals import on_signals
 from orchestrator.server.tenancy import Tenancy
@@ -82,7 +83,9 @@ def _serve(
         if not told:
             told = True
             url = f"{address.url}/?token={token}"
-            _say(_banner(lab, url, said))
+            # the screen of a service is a file, where no key belongs
+            shown = address.url if os.environ.get(logs.SERVICE) else url
+            _say(_banner(lab, shown, said))
             if browser and _has_screen():
                 threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
@@ -90,6 +93,7 @@ def _serve(
         lab,
         orphan_grace_s=reaper.GRACE_S if grace_s is None else grace_s,
         on_start=started,
+        wards=[comfy.ward()],
     )
     app.start()
     return 0
@@ -191,6 +195,14 @@ class Comfy:
         self._threads.shutdown(wait=True)
         if self._engine is not None:
             self._lab.stop_engine(self._engine)
+
+    def ward(self) -> Ward:
+        """The embedded engine, for a guardian; it does nothing as long as there is none."""
+        return engine.ward(lambda: self._engine, self._restart)
+
+    def _restart(self) -> None:
+        if self._engine is not None:
+            self._lab.restart_engine(self._engine)
 
     def _find(self) -> str:
         if urls := self._lab.settings.comfy_urls:

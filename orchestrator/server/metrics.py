@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from orchestrator.health import Note, guarded, guardian_file
 from orchestrator.lab import Lab
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -80,8 +81,35 @@ class _LabFigures(Collector):
         alive = sum(worker.alive for worker in store.observer.workers())
         yield _gauge("orchestrator_workers", "Workers that live.", alive)
         yield _gauge("orchestrator_stream_clients", "Who follows the stream.", self._clients())
+        yield from self._guarded()
         yield from self._money()
         yield self._disk()
+
+    def _guarded(self) -> Iterator[Metric]:
+        """What the guardian has seen and done, by its note."""
+        paths, now = self._lab.paths, self._lab.store.now()
+        note = Note.read(guardian_file(paths))
+        alive = note is not None and note.is_alive(now)
+        yield _gauge("orchestrator_guardian_up", "1 while a guardian runs.", float(alive))
+        restarts = CounterMetricFamily(
+            "orchestrator_restarts",
+            "How often the guardian has started a service again.",
+            labels=("service",),
+        )
+        opened = GaugeMetricFamily(
+            "orchestrator_circuit_open",
+            "1 while restarting a service does not help, and is tried once a minute.",
+            labels=("service",),
+        )
+        hosts = GaugeMetricFamily(
+            "orchestrator_host_up", "1 while a ComfyUI server answers.", labels=("host",)
+        )
+        for service, said in guarded(paths, now, "circuits").items():
+            restarts.add_metric((service,), said["restarts"])
+            opened.add_metric((service,), float(said["state"] != "closed"))
+        for host, is_up in guarded(paths, now, "hosts").items():
+            hosts.add_metric((host,), float(is_up))
+        yield from (restarts, opened, hosts)
 
     def _money(self) -> Iterator[Metric]:
         said = self._lab.ledger.spending(self._lab.budget)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from logging.handlers import MemoryHandler
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,8 +13,10 @@ from jupyter_server.serverapp import ServerApp
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 from traitlets.config import Config
 
+from orchestrator.guardian import Ward
 from orchestrator.lab import Lab
 from orchestrator.server import pages
+from orchestrator.server.guarding import Guarding
 from orchestrator.server.panel import Panel
 from orchestrator.server.reaper import Reaper
 from orchestrator.server.signals import on_signals
@@ -46,13 +48,19 @@ class LabServer(ServerApp):
     panel: Panel | None = None  # set by the extension
     supervisor: Supervisor
     reaper: Reaper
+    guarding: Guarding
     on_start: Callable[[], Awaitable[object]]
 
     def prepare(
-        self, lab: Lab, *, orphan_grace_s: float, on_start: Callable[[], Awaitable[object]]
+        self,
+        lab: Lab,
+        *,
+        orphan_grace_s: float,
+        on_start: Callable[[], Awaitable[object]],
+        wards: Sequence[Ward] = (),
     ) -> None:
         """Everything but running; then call `start`. `on_start` runs as soon as the server listens, and the worker
-        waits for it."""
+        waits for it. `wards` are what the guardian looks after besides the worker and its monitor."""
         self.lab = lab
         self.on_start = on_start
         self.initialize(argv=[])
@@ -67,10 +75,12 @@ class LabServer(ServerApp):
             passing_on.setLevel(logging.WARNING)
             self.log.addHandler(passing_on)
         self.reaper = Reaper(self, grace_s=orphan_grace_s)
-        self.supervisor = Supervisor(self, lab, ready=on_start)
+        self.guarding = Guarding(lab, wards=wards)
+        self.supervisor = Supervisor(self, lab, ready=on_start, guardian=self.guarding.guardian)
         self.io_loop.add_callback(self._tend)
 
     async def _tend(self) -> None:
+        self.guarding.start()
         self.supervisor.start()
         self.reaper.start()
         await self.on_start()
@@ -89,6 +99,7 @@ class LabServer(ServerApp):
         """End what `prepare` began, before the other kernels are ended."""
         if self.panel is not None:
             await self.panel.close()
+        await self.guarding.stop()  # first: it would bring back what is being ended
         await self.supervisor.stop()
         await self.reaper.stop()
         await super().cleanup_extensions()

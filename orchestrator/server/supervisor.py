@@ -8,13 +8,18 @@ import logging
 import time
 from ast import literal_eval
 from collections.abc import Awaitable, Callable
-from functools import partial
+from datetime import datetime
 from typing import Any
 
 import psutil
 from jupyter_core.utils import ensure_async
 from jupyter_server.serverapp import ServerApp
 
+from orchestrator import health
+from orchestrator.errors import OrchestratorError
+from orchestrator.guardian import Event, Guardian, Happened, State
+from orchestrator.health import Note
+from orchestrator.jobs import Job, Status
 from orchestrator.lab import Lab
 from orchestrator.store.workers import HOST, Observer, WorkerInfo
 
@@ -22,6 +27,7 @@ NAME = "orchestrator-worker"  # as JupyterLab lists it among the running kernels
 START = "from orchestrator.server import kernel as _worker"
 STARTED = "_worker.start()"
 STOP = "await _worker.stop()"
+MONITOR = "_worker.restart_monitor()"
 
 LOOK_S = 0.5
 STALE_S = 5.0  # the heartbeat comes every second; a worker that is this late hangs
@@ -29,8 +35,14 @@ LATE_LOOKS = 4  # in a row: after the machine slept, every heartbeat is late for
 DEAD_LOOKS = 2  # in a row: a restart from JupyterLab is dead for a moment, too
 ANSWER_S = 15.0  # a kernel needs about a second to start, and more on a busy machine
 STOP_S = 3.0
-STEADY_S = 5.0  # whoever ran this long is not in a loop of failures
-LONGEST_PAUSE_S = 15.0
+SETTLE_S = 5.0  # from a start to the first heartbeat, on a busy machine
+MONITOR_S = 20.0  # from a worker's start to its monitor's first note
+BY_HAND_S = 1.0  # between two starts that a person made necessary
+BLAMED = 3  # workers in a row that died on a job: it is put away, not the lab
+WORKER_REMEDY = (
+    "Read the end of logs/worker.log and logs/kernels.log; the worker is tried once a minute."
+)
+MONITOR_REMEDY = "Read the end of logs/worker.log; jobs go on without the monitor."
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +51,19 @@ class Supervisor:
     """Looks at the worker's presence in the store, which is the truth: a kernel that answers may well do no work,
     and Jupyter does not say when a user restarts one."""
 
-    def __init__(self, app: ServerApp, lab: Lab, *, ready: Callable[[], Awaitable[object]]) -> None:
-        """`ready` is awaited before the first job loop starts."""
+    def __init__(
+        self,
+        app: ServerApp,
+        lab: Lab,
+        *,
+        ready: Callable[[], Awaitable[object]],
+        guardian: Guardian,
+    ) -> None:
+        """`ready` is awaited before the first job loop starts; `guardian` keeps the budgets, and tells."""
+        self._lab = lab
+        self._journal = guardian.journal
+        self._worker_circuit = guardian.circuit("worker", remedy=WORKER_REMEDY)
+        self._monitor_circuit = guardian.circuit("monitor", remedy=MONITOR_REMEDY)
         self._kernels: Any = app.kernel_manager
         self._sessions: Any = app.session_manager
         self._observer = Observer(lab.store.layout.workers, lease_s=STALE_S)
@@ -50,8 +73,9 @@ class Supervisor:
         self._started: tuple[int, int] | None = (
             None  # the kernel's process, and which job loop of it
         )
-        self._dead = self._late = self._starts = 0
-        self._begun = self._not_before = 0.0
+        self._dead = self._late = 0
+        self._begun = 0.0  # when the newest kernel or job loop was started
+        self._monitor_at = 0.0  # when the monitor was started again
 
     def start(self) -> None:
         """Begin. From the server's event loop."""
@@ -74,45 +98,104 @@ class Supervisor:
         while True:
             try:
                 await self._look()
-            except (
-                Exception
-            ):  # a supervisor that gives up helps nobody: say it, and try again later
+            except Exception as error:
+                # a supervisor that gives up helps nobody: say it, and try again later
                 logger.exception("Could not look after the worker")
-                self._count_start()
+                self._worker_circuit.failed(str(error) or type(error).__name__)
             await asyncio.sleep(LOOK_S)
 
     async def _look(self) -> None:
         """Look once, and act where something is wrong for long enough."""
+        by_hand = False  # somebody restarted it or shut it down: no sign that it cannot run
         if self._kernel_id is None or self._kernel_id not in self._kernels:
-            act = self._launch
+            by_hand = self._kernel_id is not None
+            why, act = "its kernel was shut down", self._launch
         elif not await ensure_async(self._kernels.get_kernel(self._kernel_id).is_alive()):
             self._dead += 1
             if self._dead < DEAD_LOOKS:
                 return
-            act = partial(self._replace, "The worker's kernel died")
+            why, act = "its kernel died", self._replace
         else:
             self._dead = 0
             worker = await asyncio.to_thread(self._worker)
             if worker is None:
+                if self._started and time.monotonic() - self._begun < SETTLE_S and self._is_there():
+                    return  # it has just been started
+                by_hand = self._started is not None and not self._is_there()
+                why = "its kernel was restarted" if by_hand else "its job loop ended"
                 act = self._boot
             elif worker.alive:
                 self._late = 0
-                if time.monotonic() - self._begun > STEADY_S:
-                    self._starts, self._not_before = 0, 0.0
+                self._worker_circuit.well()
+                await self._look_at_monitor()
                 return
             else:
                 self._late += 1
                 if self._late < LATE_LOOKS:
                     return
-                act = partial(self._replace, "The worker hangs")
-        if time.monotonic() >= self._not_before:
-            await act()
+                why, act = "it hangs", self._replace
+        await self._act(why, act, by_hand=by_hand)
 
-    def _count_start(self) -> None:
-        """Wait longer before each next start, as long as none of them led to a steady worker."""
+    async def _act(self, why: str, act: Callable[[], Awaitable[None]], *, by_hand: bool) -> None:
+        """Start the worker, if the budget allows it. The very first start is none of its business."""
+        if self._begun:
+            was = self._worker_circuit.state
+            if by_hand:
+                if time.monotonic() - self._begun < BY_HAND_S:
+                    return
+            elif not self._worker_circuit.may_restart(why):
+                if was is State.CLOSED and self._worker_circuit.state is State.OPEN:
+                    await self._blame()
+                return
+            logger.warning("The worker is started again: %s", why)
+            self._worker_circuit.restarted(why, free=by_hand)
         self._begun = time.monotonic()
-        self._not_before = self._begun + min(LOOK_S * 2**self._starts, LONGEST_PAUSE_S)
-        self._starts += 1
+        await act()
+
+    async def _blame(self) -> None:
+        """Worker after worker died at once. Where each had the same job, the job is put away, and not the lab."""
+        blamed = await asyncio.to_thread(self._put_away)
+        for job in blamed:
+            why = f"{job.crashes} workers died on job {job.id}"
+            self._journal.note(Event(Happened.QUARANTINED, "worker", why, {"job": job.id}))
+        if blamed:
+            self._worker_circuit.forgive("the job that felled the worker was put away")
+
+    def _put_away(self) -> list[Job]:
+        store = self._lab.store
+        store.refresh()
+        blamed = []
+        for job in store.snapshot():
+            lease = job.lease
+            if job.status is not Status.RUNNING or lease is None or job.crashes < BLAMED:
+                continue
+            if not store.observer.is_alive(lease.worker, host=lease.host):
+                with contextlib.suppress(OrchestratorError):  # somebody else was quicker
+                    blamed.append(store.update(job.id, lambda job: _recovered(job, store.now())))
+        return [job for job in blamed if job.is_terminal]
+
+    async def _look_at_monitor(self) -> None:
+        """The monitor is a task beside the job loop, and shows that it lives by a note of its own."""
+        file, now = health.monitor_file(self._lab.paths), self._lab.store.now()
+        note = await asyncio.to_thread(Note.read, file)
+        if note is not None and note.is_alive(now):
+            self._monitor_circuit.well()
+            return
+        if time.monotonic() - self._begun < MONITOR_S or self._looked_at_monitor():
+            return
+        why = "it gives no sign of life"
+        if self._monitor_circuit.may_restart(why):
+            self._monitor_circuit.restarted(why)
+            self._monitor_at = time.monotonic()
+            with contextlib.suppress(TimeoutError):
+                await self._execute(START, MONITOR, answer_s=ANSWER_S)
+
+    def _looked_at_monitor(self) -> bool:
+        """Whether it has just been started again, so that its first note is still to come."""
+        return time.monotonic() - self._monitor_at < MONITOR_S
+
+    def _is_there(self) -> bool:
+        return self._started is not None and psutil.pid_exists(self._started[0])
 
     def _worker(self) -> WorkerInfo | None:
         """The presence of the worker in our kernel."""
@@ -125,8 +208,6 @@ class Supervisor:
         return next(ours, None)
 
     async def _launch(self) -> None:
-        if self._kernel_id is not None:
-            logger.warning("Somebody shut the worker's kernel down; it is started again")
         self._kernel_id = self._started = None
         kernel_id = await ensure_async(self._kernels.start_kernel(kernel_name="python3", path=""))
         self._kernel_id = kernel_id
@@ -138,10 +219,13 @@ class Supervisor:
         )
         await self._boot()
 
-    async def _replace(self, why: str) -> None:
+    async def _replace(self) -> None:
         """A new kernel for one that is of no use. Not a restart of the old: that takes the same ports again, which
         others may have by now, and waits a minute for a kernel that could not start."""
-        logger.warning("%s; a new one is started", why)
+        await self._drop()
+        await self._launch()
+
+    async def _drop(self) -> None:
         kernel_id, self._kernel_id, self._started = self._kernel_id, None, None
         self._dead = self._late = 0
         with contextlib.suppress(
@@ -149,7 +233,6 @@ class Supervisor:
         ):  # whatever is wrong with it, it must not keep us from a new one
             async with asyncio.timeout(STOP_S):
                 await ensure_async(self._kernels.shutdown_kernel(kernel_id, now=True))
-        await self._launch()
 
     async def _boot(self) -> None:
         """Have the kernel run the job loop. Nothing happens to one that runs."""
@@ -157,17 +240,16 @@ class Supervisor:
         try:
             content = await self._execute(START, STARTED, answer_s=ANSWER_S)
         except TimeoutError:
-            await self._replace("The worker's kernel does not answer")
+            self._worker_circuit.failed("its kernel does not answer")
+            await self._drop()
             return
         said = content.get("user_expressions", {}).get("started", content)
         if said["status"] != "ok":
             logger.error("The job loop could not start: %s: %s", said["ename"], said["evalue"])
-            self._count_start()
+            self._worker_circuit.failed(f"{said['ename']}: {said['evalue']}")
             return
-        started = literal_eval(said["data"]["text/plain"])
-        if started != self._started:
-            self._started = started
-            self._count_start()
+        self._started = literal_eval(said["data"]["text/plain"])
+        self._begun = time.monotonic()
 
     async def _execute(self, code: str, value: str | None = None, *, answer_s: float) -> Any:
         """Run code in the kernel; the content of its answer. Raises TimeoutError; RuntimeError if it dies meanwhile."""
@@ -187,3 +269,7 @@ class Supervisor:
         finally:
             client.stop_channels()
         return reply["content"]
+
+
+def _recovered(job: Job, now: datetime) -> Job:
+    return job.recover(now=now, max_crashes=BLAMED) if job.status is Status.RUNNING else job

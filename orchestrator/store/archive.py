@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,7 +27,8 @@ logger = logging.getLogger(__name__)
 SCHEMA = """
 create table if not exists jobs (
   id text primary key, month text not null, status text not null, backend text not null, created text not null,
-  prompt text not null
+  prompt text not null, said text, seed, priority integer, started text, finished text, attempts integer, file text,
+  failure text, remedy text, cost
 ) without rowid;
 create index if not exists by_created on jobs (created desc);
 create index if not exists by_status on jobs (status, created desc);
@@ -43,10 +44,24 @@ create trigger if not exists removed after delete on jobs begin
   update counts set n = n - 1 where status = old.status and backend = old.backend;
 end;
 """
+ANEW = """
+begin immediate;
+drop table if exists jobs; drop table if exists months; drop table if exists counts;
+pragma user_version = 2;
+commit;
+"""
+VERSION = 2  # of the schema: an index of another one is made anew
 BUSY_S = 5.0
+CHUNK = 5000  # rows of a history read at a time, so that nobody who archives waits for long
 SEARCHED = 1000  # characters of a prompt that can be found
 CACHE_KB = 64_000  # the default of 2 MB halves the speed at which 100,000 jobs are indexed anew
-Row = tuple[str, str, str, str, str, str]
+COLUMNS = (
+    "id", "month", "status", "backend", "created", "prompt", "said", "seed", "priority", "started", "finished",
+    "attempts", "file", "failure", "remedy", "cost",
+)  # fmt: skip
+INTO = f"({','.join('?' * len(COLUMNS))})"
+MAX_TEXT = 2000  # characters of other texts that are kept
+Row = tuple[Any, ...]
 T = TypeVar("T")
 
 
@@ -120,12 +135,9 @@ class Archive:
         return moved
 
     def _note_moved(self, folder: Path, gone: list[Job], *, in_step: bool) -> None:
-        rows = [
-            (j.id, folder.name, j.status.value, j.backend, _text(j), searched(j.prompt))
-            for j in gone
-        ]
+        rows = [row_of(job.to_document(), folder.name) for job in gone]
         self._write("delete from jobs where id = ?", [(job.id,) for job in gone])
-        self._write("insert into jobs values (?,?,?,?,?,?)", rows)
+        self._write(f"insert into jobs values {INTO}", rows)
         if in_step and folder.name in self._known():
             self._note_month(folder.name, folder.stat().st_mtime_ns)
 
@@ -142,6 +154,41 @@ class Archive:
         query = f"select created, id, month from jobs {where} order by created desc limit ?"
         rows = self._read(query, [*values, limit])
         return [(str(created), str(job_id), str(month)) for created, job_id, month in rows]
+
+    def history(
+        self,
+        *,
+        limit: int,
+        since: str | None = None,
+        until: str | None = None,
+        status: str | None = None,
+        backend: str | None = None,
+        words: Sequence[str] = (),
+    ) -> Iterator[Row]:
+        """What the index says of archived jobs, COLUMNS, newest first. No file is opened.
+
+        `since` and `until` bound the time of creation, as `sortable_time` writes it; the latter is not included.
+        """
+        where, values = _where(status, backend, words)
+        joint = "and" if where else "where"
+        if since is not None:
+            where, joint = f"{where} {joint} created >= ?", "and"
+            values.append(since)
+        # from where the last chunk ended: no lock is held between chunks
+        last, last_id = until or "\U0010ffff", None
+        while limit > 0:
+            begin = "created < ?" if last_id is None else "created <= ? and (created < ? or id > ?)"
+            given = [last] if last_id is None else [last, last, last_id]
+            query = (
+                f"select {','.join(COLUMNS)} from jobs {where} {joint} {begin} "
+                "order by created desc, id limit ?"
+            )
+            rows = self._read(query, [*values, *given, min(limit, CHUNK)])
+            yield from rows
+            limit -= len(rows)
+            if len(rows) < CHUNK:
+                return
+            last_id, last = rows[-1][0], rows[-1][4]
 
     def counts(self) -> Counter[tuple[Status, str]]:
         """How many archived jobs have which status and backend."""
@@ -207,7 +254,7 @@ class Archive:
         gone = [(job_id,) for job_id in known - there]
         self._write("delete from jobs where id = ?", gone)
         # in the order of the key: at random, 100,000 rows take twice as long
-        self._write("insert or ignore into jobs values (?,?,?,?,?,?)", sorted(new))
+        self._write(f"insert or ignore into jobs values {INTO}", sorted(new))
         self._note_month(month, changed)
 
     def _known(self) -> dict[str, int]:
@@ -223,12 +270,10 @@ class Archive:
                 document = orjson.loads(file.read())
             if document["id"] != job_id:
                 raise ValueError(f"the job in it is {str(document['id'])[:80]!r}")
-            status, backend = Status(document["status"]).value, str(document["backend"])
-            created, prompt = sortable_time(document["createdAt"]), document.get("prompt")
-            return (job_id, month, status, backend, created, searched(prompt))
+            return row_of(document, month)
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             self._on_corrupt(Path(path), CorruptFile(f"not a job: {error!r}"))
             return None
 
@@ -267,6 +312,8 @@ class Archive:
             # it can be rebuilt, so it need not survive a power cut; no WAL: that fails on network drives
             self._db.execute("pragma synchronous = off")
             self._db.execute(f"pragma cache_size = -{CACHE_KB}")
+            if self._db.execute("pragma user_version").fetchone()[0] != VERSION:
+                self._db.executescript(ANEW)
             self._db.executescript(SCHEMA)
         return self._db
 
@@ -296,5 +343,52 @@ def searched(prompt: object) -> str:
     return str(prompt or "")[:SEARCHED].casefold()
 
 
-def _text(job: Job) -> str:
-    return sortable_time(job.created_at.isoformat())
+def row_of(document: dict[str, Any], month: str | None) -> Row:
+    """COLUMNS of a job file. Raises ValueError, KeyError, TypeError, AttributeError where it is none.
+
+    What decides where a job is found has to make sense; of the rest, nonsense is left out.
+    """
+    prompt = searched(document.get("prompt"))
+    said = str(document.get("prompt") or "")[:MAX_TEXT]
+    result, failure = _within(document, "result"), _within(document, "failure")
+    attempts = document.get("attempts")
+    return (
+        str(document["id"]),
+        month,
+        Status(document["status"]).value,
+        str(document["backend"]),
+        sortable_time(document["createdAt"]),
+        prompt,
+        None if said == prompt else said,  # most of the index would be the prompts twice
+        _scalar(_within(document, "params").get("seed")),
+        _scalar(document.get("priority")),
+        _scalar(document.get("startedAt")),
+        _scalar(document.get("finishedAt")),
+        len(attempts) if isinstance(attempts, list) else 0,
+        _scalar(result.get("file")),
+        _scalar(failure.get("message")),
+        _scalar(failure.get("remedy")),
+        _scalar(_within(result, "cost").get("amount")),
+    )
+
+
+def newest_first(row: Row) -> str:
+    """What rows are ordered by, reversed."""
+    return str(row[4])
+
+
+def _within(document: dict[str, Any], name: str) -> dict[str, Any]:
+    value = document.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _scalar(value: object) -> str | int | float | None:
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return str(value)
+    return (
+        value
+        if isinstance(value, int | float)
+        else value[:MAX_TEXT]
+        if isinstance(value, str)
+        else None
+    )

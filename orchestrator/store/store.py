@@ -7,14 +7,16 @@ a power cut; two processes never both take a job; whoever lost a job to another 
 from __future__ import annotations
 
 import contextlib
+import heapq
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 
 from orchestrator.errors import CorruptFile, InvalidTransition, JobNotFound, StoreBusy
 from orchestrator.jobs import TERMINAL, Job, Status
-from orchestrator.store.archive import searched
+from orchestrator.store.archive import Row, newest_first, row_of, searched
 from orchestrator.store.claims import Claims
 from orchestrator.store.index import Entry, sortable_time
 from orchestrator.store.layout import checked
@@ -115,6 +117,44 @@ class Store(Claims):
             ):
                 found.append((created, job_id))
         return found[:limit], len(found) if words else total
+
+    def history(
+        self,
+        *,
+        limit: int,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        status: Status | None = None,
+        backend: str | None = None,
+        text: str | None = None,
+    ) -> list[Row]:
+        """Jobs newest first, archived ones included, as rows of `archive.COLUMNS`; the month of one that is not
+        archived is None. Reads no file of an archived job. `since` and `until` bound the time of creation."""
+        self._archive.reconcile()
+        words = searched(text).split()
+        first = sortable_time(since.isoformat()) if since else ""
+        end = sortable_time(until.isoformat()) if until else None
+        hot: list[Row] = []
+        for job_id, entry in self._index.entries():
+            if (
+                first <= entry.created
+                and (end is None or entry.created < end)
+                and (status is None or entry.status is status)
+                and (backend is None or entry.backend == backend)
+                and (not words or _is_found(job_id, entry, words))
+            ):
+                hot.append(row_of(entry.document, None))
+        hot.sort(key=newest_first, reverse=True)
+        old = self._archive.history(
+            limit=limit + len(hot),  # some may be among both
+            since=first or None,
+            until=end,
+            status=status,
+            backend=backend,
+            words=words,
+        )
+        fresh = (row for row in old if self._index.get(row[0]) is None)
+        return list(islice(heapq.merge(hot, fresh, key=newest_first, reverse=True), limit))
 
     def counts(self) -> Counter[Status]:
         """How many jobs have which status, archived ones included."""

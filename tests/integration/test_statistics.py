@@ -454,11 +454,11 @@ def test_a_folder_of_logs_that_is_gone_is_an_empty_one(lab: Lab) -> None:
 # ------------------------------------------------------------------------------ health
 
 
-def test_monitor_and_guardian_are_unknown_and_no_problem(lab: Lab) -> None:
+def test_without_up_monitor_and_guardian_are_stopped_and_no_problem(lab: Lab) -> None:
     said = asyncio.run(lab.health())
     for service in (said.monitor, said.guardian):
-        assert service.status == "unknown"
-        assert service.remedy is None
+        assert service.status == "stopped"
+        assert "orchestrator up" in (service.remedy or "")
     assert not [problem for problem in said.problems if "onitor" in problem or "uardian" in problem]
     written = json.loads(said.model_dump_json(by_alias=True))
     assert {"panel", "comfyui", "bfl", "worker", "monitor", "guardian"} <= written.keys()

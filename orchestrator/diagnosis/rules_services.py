@@ -1,0 +1,281 @@
+"""What goes wrong at the services: models, the network, money."""
+
+from __future__ import annotations
+
+from orchestrator.diagnosis import facts
+from orchestrator.diagnosis.values import (
+    OTHER_CHECKPOINT,
+    OTHER_SAMPLER,
+    RESTART_SERVICE,
+    RETRY,
+    RETRY_SMALLER,
+    VERIFY_MODEL,
+    Rule,
+)
+from orchestrator.diagnosis.wording import AGAIN, either
+
+MODELS = (
+    Rule(
+        name="corrupt_model",
+        symptom='`SafetensorError`, `HeaderTooLarge`, "cannot read" a model',
+        cause="The file of {checkpoint} is damaged: usually its download was cut short.",
+        remedy="Use another checkpoint for now. Then check the file with `orchestrator models verify`, and fetch it "
+        "again with `orchestrator models pull`.",
+        kinds=frozenset({"corrupt_model"}),
+        text=either(
+            r"safetensor_?error|HeaderTooLarge|MetadataIncompleteBuffer|HeaderDeserialization"
+        ),
+        offer=facts.checkpoint_or_verify,
+        names=(OTHER_CHECKPOINT, VERIFY_MODEL),
+        wins=True,
+    ),
+    Rule(
+        name="missing_checkpoint",
+        symptom="The server has no checkpoint that fits",
+        cause="{host} has no checkpoint that {backend} can use, or none of the name that was asked for.",
+        remedy="Use one that it has, or fetch one with `orchestrator models pull` into its folder "
+        "models/checkpoints.",
+        kinds=frozenset({"missing_checkpoint"}),
+        offer=facts.other_checkpoint,
+        names=(OTHER_CHECKPOINT,),
+    ),
+    Rule(
+        name="missing_model",
+        symptom="The server has no such LoRA, VAE, text encoder or upscale model",
+        cause="{host} lacks a model that the job names.",
+        remedy="Put the file into the folder of the server's models that is for its kind, or leave it out.",
+        step=f"Put the file there, or submit without it. {AGAIN}",
+        kinds=frozenset({"missing_model"}),
+    ),
+    Rule(
+        name="missing_node",
+        symptom="The server has no node of a class",
+        cause="{host} lacks a node class that the workflow uses.",
+        remedy="Install the custom node named in the message in ComfyUI (Manager > Install Missing Custom Nodes), or "
+        "update ComfyUI, and restart it.",
+        step=f"Install the node and restart ComfyUI. {AGAIN}",
+        kinds=frozenset({"missing_node"}),
+    ),
+    Rule(
+        name="unknown_sampler",
+        symptom="The server has no such sampler or scheduler",
+        cause="{host} does not know the sampler {sampler}, or the scheduler.",
+        remedy="Use one of the names in the message, or let the nearest one be taken.",
+        kinds=frozenset({"unknown_sampler"}),
+        offer=facts.other_sampler,
+        names=(OTHER_SAMPLER,),
+    ),
+    Rule(
+        name="out_of_memory",
+        symptom="Out of memory: `CUDA out of memory`, `Allocation on device`",
+        cause="The graphics card has too little memory for {asked}.",
+        remedy="Try {smaller}; or close other programs that use the graphics card.",
+        kinds=frozenset({"out_of_memory"}),
+        text=either(r"out of memory|allocation on device|CUBLAS_STATUS_ALLOC"),
+        when=facts.can_shrink,
+        offer=facts.retry_smaller,
+        names=(RETRY_SMALLER,),
+        wins=True,
+    ),
+    Rule(
+        name="out_of_memory_smallest",
+        symptom="Out of memory even for the smallest picture",
+        cause="The graphics card has too little memory for {asked}, and that is as small as makes sense.",
+        remedy="Close other programs that use the graphics card, restart ComfyUI with `--lowvram`, or use a smaller "
+        "model.",
+        kinds=frozenset({"out_of_memory"}),
+        text=either(r"out of memory|allocation on device|CUBLAS_STATUS_ALLOC"),
+        offer=facts.restart_comfyui,
+        names=(RESTART_SERVICE, RETRY),
+        wins=True,
+    ),
+)
+
+NETWORK = (
+    Rule(
+        name="crash_loop",
+        symptom="The server goes away again and again with the same job",
+        cause="{host} crashed {times} times while it had this job.",
+        remedy="Read the end of the server's log: most often the job needs more memory than there is. Ask for a "
+        "smaller picture, or restart the server.",
+        kinds=frozenset({"vanished", "unreachable", "timeout", "service_broken"}),
+        when=facts.is_crash_loop,
+        offer=lambda f: (*facts.restart_comfyui(f), *facts.retry_smaller(f)),
+        names=(RESTART_SERVICE, RETRY, RETRY_SMALLER),
+        wins=True,
+    ),
+    Rule(
+        name="vanished",
+        symptom="The server no longer knows the prompt",
+        cause="{host} was restarted, or its queue was cleared, while it had the job.",
+        remedy="Run the job again. If it happens again, read the server's log.",
+        kinds=frozenset({"vanished"}),
+        offer=facts.retry,
+        names=(RETRY,),
+    ),
+    Rule(
+        name="proxy",
+        symptom="`ProxyError`, 407, a web page where an answer should be",
+        cause="A proxy answers in place of {host} (the environment names {proxies}).",
+        remedy="Except the host from the proxy with NO_PROXY, or correct {proxies}; then restart the worker. A server "
+        "behind nginx or a tunnel: look at that one.",
+        step=f"Set NO_PROXY and restart the worker. {AGAIN}",
+        kinds=frozenset({"unreachable", "service_broken", "timeout"}),
+        words=either(r"proxy|\b407\b|not JSON|<!doctype|<html"),
+        text=either(r"ProxyError|\b407\b|<!doctype html|<html"),
+        wins=True,
+    ),
+    Rule(
+        name="proxy_in_the_way",
+        symptom="403, 502, 503 or 504, and the environment names a proxy",
+        cause="{host} answered with an error that proxies make, and the environment names one ({proxies}).",
+        remedy="Try with NO_PROXY set to the host. If the error stays, it is the service's own: try again later.",
+        step=f"Set NO_PROXY and restart the worker. {AGAIN}",
+        kinds=frozenset({"unreachable", "service_broken"}),
+        words=either(r"\b(?:403|502|503|504)\b"),
+        when=facts.has_proxy,
+        wins=True,
+    ),
+    Rule(
+        name="paid_unreachable",
+        symptom="The paid service cannot be reached",
+        cause="{host} does not answer: the connection to the internet is down, or a firewall is in the way.",
+        remedy="Look at the connection, and at BFL_BASE_URL if it is set; then run the job again. Nothing was paid.",
+        kinds=frozenset({"unreachable"}),
+        when=facts.is_paid,
+        offer=facts.retry,
+        names=(RETRY,),
+    ),
+    Rule(
+        name="no_such_host",
+        symptom="`ENOTFOUND`, name not known",
+        cause="There is no host of the name in {host}.",
+        remedy="Correct COMFY_URL in .env.local and restart the worker.",
+        step=f"Correct COMFY_URL. {AGAIN}",
+        kinds=frozenset({"unreachable"}),
+        words=either(r"getaddrinfo|name or service|nodename|ENOTFOUND|name resolution|no address"),
+        text=either(r"ENOTFOUND|getaddrinfo"),
+    ),
+    Rule(
+        name="refused",
+        symptom="`ECONNREFUSED`, connection refused, cannot be reached",
+        cause="Nothing listens at {host}: ComfyUI does not run, or has another address.",
+        remedy="Start ComfyUI, or correct COMFY_URL in .env.local; `orchestrator health` shows what answers.",
+        kinds=frozenset({"unreachable"}),
+        text=either(r"ECONNREFUSED|connection refused|ECONNRESET|ConnectError|fetch failed"),
+        offer=facts.restart_comfyui,
+        names=(RESTART_SERVICE, RETRY),
+    ),
+    Rule(
+        name="timeout_full_queue",
+        symptom="Timeout, and the service has much to do",
+        cause="{host} has {queue} prompts in its queue: the job's turn did not come in time.",
+        remedy="Wait until the queue is shorter, then run the job again; others may be using the server as well. "
+        "Another server in COMFY_URL shares the work.",
+        kinds=frozenset({"timeout"}),
+        text=either(r"time-?out|timed out"),
+        when=facts.has_full_queue,
+        offer=facts.retry,
+        names=(RETRY,),
+        wins=True,
+    ),
+    Rule(
+        name="timeout_empty_queue",
+        symptom="Timeout, although the service has nothing to do",
+        cause="{host} has an empty queue and yet did not answer in time: it lost the prompt, or it hangs.",
+        remedy="Restart ComfyUI, then run the job again; its log says what it hung on.",
+        kinds=frozenset({"timeout"}),
+        text=either(r"time-?out|timed out"),
+        when=lambda f: facts.is_free(f) and facts.has_empty_queue(f),
+        offer=facts.restart_comfyui,
+        names=(RESTART_SERVICE, RETRY),
+        wins=True,
+    ),
+    Rule(
+        name="timeout",
+        symptom="Timeout",
+        cause="{host} took longer than it was given.",
+        remedy="Look whether it still works (`orchestrator health`), restart it if it hangs, and run the job again. A "
+        "picture that is large or has many steps needs its time.",
+        kinds=frozenset({"timeout"}),
+        text=either(r"time-?out|timed out"),
+        offer=facts.retry,
+        names=(RETRY,),
+    ),
+    Rule(
+        name="rate_limited",
+        symptom="429, too many requests",
+        cause="{host} takes no more requests for now.",
+        remedy="Wait some minutes and run the job again; fewer jobs at a time help.",
+        kinds=frozenset({"rate_limited"}),
+        text=either(r"\b429\b|too many requests"),
+        offer=facts.retry,
+        names=(RETRY,),
+    ),
+)
+
+MONEY = (
+    Rule(
+        name="invalid_key",
+        symptom="`Invalid API key`, 401, 403",
+        cause="The service does not accept BFL_API_KEY.",
+        remedy="Get a valid key from https://api.bfl.ai, put it into .env.local as BFL_API_KEY=…, and restart the "
+        "worker.",
+        step=f"Correct .env.local and restart the worker. {AGAIN}",
+        kinds=frozenset({"invalid_key"}),
+        text=either(r"invalid api key|\b401\b|unauthori[sz]ed"),
+        wins=True,
+    ),
+    Rule(
+        name="no_key",
+        symptom="A FLUX job is held: there is no key",
+        cause="There is no BFL_API_KEY, so nothing was sent.",
+        remedy="Put BFL_API_KEY=… into .env.local and restart the worker; then run the job.",
+        step="Put the key into .env.local and restart the worker. Then `orchestrator run {job}`",
+        kinds=frozenset({"no_key"}),
+    ),
+    Rule(
+        name="no_credits",
+        symptom="402, no credits left",
+        cause="The account has too few credits left.",
+        remedy="Buy credits at https://api.bfl.ai, then run the job again. SD 1.5 on this machine costs nothing.",
+        step="Buy credits. Then `orchestrator run {job}`",
+        kinds=frozenset({"no_credits"}),
+        text=either(r"\b402\b|insufficient credits"),
+    ),
+    Rule(
+        name="over_budget",
+        symptom="A FLUX job is held: it is over the budget of the day",
+        cause="The picture would cost more than ORCHESTRATOR_BUDGET_PER_DAY has left; nothing was sent.",
+        remedy="Raise ORCHESTRATOR_BUDGET_PER_DAY and restart the worker, or wait until 00:00 UTC. `orchestrator "
+        "spending` shows where the money went.",
+        step="Raise the budget or wait. Then `orchestrator run {job}`",
+        kinds=frozenset({"over_budget"}),
+    ),
+    Rule(
+        name="ambiguous",
+        symptom="It may have been paid for",
+        cause="The request was sent and its answer never came: whether it was taken, the account's usage shows.",
+        remedy="Look at the account's usage, and say with `orchestrator spending` what it cost. To run the job again "
+        "may pay a second time.",
+        step="Look at the account first; no machine may decide this. Then `orchestrator retry {job}`",
+        kinds=frozenset({"ambiguous"}),
+    ),
+    Rule(
+        name="untrusted_address",
+        symptom="The service named an address that is not its own",
+        cause="{host} answered with an address of somebody else, which was not opened.",
+        remedy="Check BFL_BASE_URL. If it is right, ask the service; do not run the job again, it may be paid for.",
+        step="Check BFL_BASE_URL",
+        kinds=frozenset({"untrusted_address"}),
+    ),
+    Rule(
+        name="moderated",
+        symptom="The service's moderation refused it",
+        cause="The service's moderation refused the prompt, or the picture made from it.",
+        remedy="Change the prompt; the same one is refused again. A higher safetyTolerance allows more.",
+        step="Change the prompt and submit it anew",
+        kinds=frozenset({"moderated"}),
+        text=either(r"moderated|content policy"),
+    ),
+)

@@ -1,0 +1,74 @@
+"""What the operating system says of a process: that it lives, since when, and what it takes."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+# a process in one of these states does nothing, whatever its files say
+IDLE_STATES = {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
+
+_LISTENERS: dict[int, psutil.Process] = {}  # port -> who listens there, for as long as that lives
+
+
+def process(pid: int) -> dict[str, Any]:
+    """Id, age and memory of a process of this machine, as far as this user may know."""
+    try:
+        found = psutil.Process(pid)
+        with found.oneshot():
+            uptime_s = time.time() - found.create_time()
+            memory = found.memory_info().rss
+    except psutil.Error:  # gone by now, or nobody may ask
+        return {"pid": pid}
+    return {"pid": pid, "uptime_s": round(max(0.0, uptime_s), 1), "memory": memory}
+
+
+def halted(pid: int) -> str | None:
+    """Why a process that exists does nothing: stopped by a signal or a debugger, or dead already. None if it may."""
+    with contextlib.suppress(psutil.Error):
+        status = psutil.Process(pid).status()
+        return str(status) if status in IDLE_STATES else None
+    return None
+
+
+def age_s(pid: int) -> float | None:
+    """How long a process has run; None when it does not."""
+    with contextlib.suppress(psutil.Error):
+        return max(0.0, time.time() - psutil.Process(pid).create_time())
+    return None
+
+
+def port_of(url: str) -> int | None:
+    """The port of an address; None for one that makes no sense."""
+    try:
+        parts = urlsplit(url)
+        return parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return None
+
+
+def listener(url: str) -> dict[str, Any]:
+    """Process id, age and memory of the program that serves an address of this machine, if this user may know."""
+    port = port_of(url)
+    if port is None or urlsplit(url).hostname not in LOOPBACK:
+        return {}
+    known = _LISTENERS.get(port)
+    if known is None or not known.is_running():  # asking the system costs 5-80 ms
+        known = _who_listens(port)
+        if known is None:
+            return {}
+        _LISTENERS[port] = known
+    return process(known.pid)
+
+
+def _who_listens(port: int) -> psutil.Process | None:
+    with contextlib.suppress(psutil.Error, OSError):
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr[1:2] == (port,):
+                return psutil.Process(connection.pid) if connection.pid else None
+    return None

@@ -1,0 +1,484 @@
+"""Services through stand-ins for systemctl, launchctl and nssm: programs on PATH that keep what they are told and
+answer as the real ones are documented to."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from typer.testing import CliRunner
+
+from orchestrator.cli import app
+from orchestrator.errors import (
+    ServiceManagerFailed,
+    ServiceManagerMissing,
+    ServiceRefused,
+    ServiceUnknown,
+)
+from orchestrator.paths import Paths
+from orchestrator.services import Launchd, Manager, Nssm, Running, Services, Systemd, manager_here
+from orchestrator.settings import Settings
+
+SYSTEMCTL = """
+import os
+verb, units = arguments[1], [a for a in arguments[2:] if not a.startswith("--")]
+folder = os.path.join(os.environ["XDG_CONFIG_HOME"], "systemd", "user")
+assert arguments[0] == "--user"
+if state.get("no bus"):
+    sys.exit("Failed to connect to bus: No medium found")
+there = lambda unit: os.path.exists(os.path.join(folder, unit))
+if verb == "show":
+    unit = units[0]
+    word = state.get(unit, "inactive") if there(unit) else "inactive"
+    word, _, sub = word.partition("/")
+    pid = state["pid"] if word == "active" else 0
+    print("Result=" + ("exit-code" if "fail" in word + sub or "auto" in sub else "success"))
+    print("NRestarts=3" if "auto" in sub else "NRestarts=0")
+    print("LoadState=" + ("loaded" if there(unit) else "not-found"))
+    print("ActiveState=" + word)
+    print("SubState=" + (sub or "dead"))
+    print("MainPID=%d" % pid)
+    print("StateChangeTimestamp=" + ("Sun 2026-11-22 10:00:00 UTC" if os.environ["TZ"] == "UTC" else "?"))
+elif verb in ("start", "restart", "stop", "enable", "disable"):
+    for unit in units:
+        if not there(unit):
+            sys.stderr.write("Failed to %s %s: Unit %s not found.\\n" % (verb, unit, unit))
+            sys.exit(5)
+        if verb in ("start", "restart"):
+            state[unit] = "active/running"
+        if verb == "stop" or "--now" in arguments:
+            state[unit] = "inactive"
+elif verb == "reset-failed":
+    sys.exit(1)
+"""
+LOGINCTL = "print('Linger=' + state.get('linger', 'no'))"
+LAUNCHCTL = """
+verb = arguments[0]
+loaded = state.setdefault("loaded", {})
+if verb == "bootstrap":
+    if state.get("busy", 0):
+        state["busy"] -= 1
+        sys.stderr.write("Bootstrap failed: 37: Operation already in progress\\n")
+        save(); sys.exit(37)
+    import plistlib
+    label = plistlib.load(open(arguments[2], "rb"))["Label"]
+    if label in loaded:
+        sys.stderr.write("Bootstrap failed: 5: Input/output error\\n")
+        sys.exit(5)
+    loaded[label] = "running"
+elif verb in ("bootout", "print", "kickstart"):
+    domain, _, label = arguments[-1].rpartition("/")
+    assert domain == "gui/501", domain
+    if label not in loaded:
+        sys.stderr.write('Could not find service "%s" in domain for user gui: 501\\n' % label)
+        sys.exit(113)
+    if verb == "bootout":
+        del loaded[label]
+    elif verb == "kickstart":
+        loaded[label] = "running"
+    else:
+        runs = loaded[label] == "running"
+        print("gui/501/%s = {" % label)
+        print("\\tactive count = 1\\n\\tpath = /Users/x\\n\\tstate = " + ("running" if runs else "spawn scheduled"))
+        print("\\tenvironment = {\\n\\t\\tpid = 4\\n\\t}")
+        if runs:
+            print("\\tpid = %d" % state["pid"])
+        print("\\tlast exit code = " + ("(never exited)" if runs else "1"))
+        print("}")
+"""
+NSSM = """
+verb, name = arguments[0], arguments[1]
+known = state.setdefault("services", {})
+def say(text, code=0):
+    out = sys.stdout if not code else sys.stderr
+    out.buffer.write((text + "\\r\\n").encode("utf-16-le"))  # as nssm does
+    out.flush(); save(); sys.exit(code)
+if verb == "install":
+    if name in known:
+        say("Error creating service!\\r\\nCreateService(): The specified service already exists.", 5)
+    known[name] = {"state": "SERVICE_STOPPED", "Application": [arguments[2]]}
+    say("Service \\"%s\\" installed successfully!" % name)
+if name not in known:
+    say("Can't open service!\\r\\nOpenService(): The specified service does not exist as an installed service.", 3)
+service = known[name]
+if verb == "status":
+    say(service["state"])
+elif verb == "set":
+    service[arguments[2]] = arguments[3:]
+    say("Set parameter \\"%s\\" for service \\"%s\\"." % (arguments[2], name))
+elif verb == "get":
+    say("\\r\\n".join(service.get(arguments[2], [])))
+elif verb in ("start", "restart"):
+    if verb == "start" and service["state"] == "SERVICE_RUNNING":
+        say(name + ": START: An instance of the service is already running.", 1)
+    service["state"] = "SERVICE_RUNNING"
+    say(name + ": START: The operation completed successfully.")
+elif verb == "stop":
+    service["state"] = "SERVICE_STOPPED"
+    say(name + ": STOP: The operation completed successfully.")
+elif verb == "remove":
+    assert arguments[2] == "confirm"
+    del known[name]
+    say("Service \\"%s\\" removed successfully!" % name)
+"""
+SC = """
+print("\\nSERVICE_NAME: %s\\n        STATE              : 4  RUNNING" % arguments[1])
+print("        PID                : %d\\n        FLAGS              :" % state["pid"])
+"""
+FRAME = """#!{python} -IS
+import json, sys
+arguments = sys.argv[1:]
+file = {file!r}
+state = json.load(open(file))
+state["calls"].append([{name!r}, *arguments])
+def save():
+    json.dump(state, open(file, "w"))
+{body}
+save()
+"""
+
+
+class StandIns:
+    """Programs on PATH with one memory."""
+
+    def __init__(self, folder: Path, **programs: str) -> None:
+        self._file = folder / "state.json"
+        self.write(pid=os.getpid(), calls=[])
+        for name, body in programs.items():
+            path = folder / name
+            path.write_text(
+                FRAME.format(python=sys.executable, file=str(self._file), name=name, body=body)
+            )
+            path.chmod(0o755)
+
+    def read(self) -> dict[str, Any]:
+        said: dict[str, Any] = json.loads(self._file.read_text())
+        return said
+
+    def write(self, **state: Any) -> None:
+        before = self.read() if self._file.exists() else {}
+        self._file.write_text(json.dumps({**before, **state}))
+
+    def changes(self) -> list[list[str]]:
+        """What was called, without questions."""
+        asking = {"show", "print", "status", "get", "queryex", "show-user"}
+        return [call for call in self.read()["calls"] if not asking & set(call[1:3])]
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIns:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("USER", "artist")
+    return StandIns(
+        folder, systemctl=SYSTEMCTL, loginctl=LOGINCTL, launchctl=LAUNCHCTL, nssm=NSSM, sc=SC
+    )
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    return Paths.init(tmp_path / "my lab")
+
+
+def manager(kind: str, tmp_path: Path) -> Manager:
+    match kind:
+        case "systemd":
+            return Systemd()
+        case "launchd":
+            return Launchd(folder=tmp_path / "LaunchAgents", user_id=501)
+        case _:
+            return Nssm()
+
+
+def opened(kind: str, tmp_path: Path, paths: Paths) -> Services:
+    return Services(paths, Settings(), manager=manager(kind, tmp_path), pause=lambda: None)
+
+
+KINDS = pytest.mark.parametrize("kind", ["systemd", "launchd", "nssm"])
+
+
+def states(services: Services) -> dict[str, str]:
+    return {each.name: each.running.value for each in services.status()}
+
+
+@KINDS
+def test_a_service_s_life_from_install_to_uninstall(
+    kind: str, tmp_path: Path, paths: Paths, programs: StandIns
+) -> None:
+    services = opened(kind, tmp_path, paths)
+    assert set(states(services).values()) == {"not installed"}
+    assert services.install().services == ["panel", "guardian"]
+    assert paths.logs.is_dir()  # or the manager could not open its file
+    assert states(services)["panel"] == states(services)["guardian"] == "stopped"
+    assert states(services)["worker"] == "not installed"
+    assert services.start().services == ["panel", "guardian"]
+    (panel,) = services.status(["OrchestratorPanel"])
+    assert (panel.running, panel.pid) == (Running.RUNNING, os.getpid())
+    assert panel.since is not None
+    if kind != "systemd":  # which says it itself
+        assert panel.since.timestamp() == pytest.approx(psutil.Process().create_time(), abs=2)
+    services.restart(["guardian"])
+    assert states(services)["guardian"] == "running"
+    assert services.stop().services == ["guardian", "panel"]
+    assert states(services)["panel"] == "stopped"
+    services.start(["panel"])
+    services.start(["panel"])  # one that runs is no fault
+    services.install()  # nor is one that is installed: it is brought up to date
+    assert services.uninstall().services == ["panel", "guardian"]
+    assert set(states(services).values()) == {"not installed"}
+    assert not list(tmp_path.rglob("*.service")) + list(tmp_path.rglob("*.plist"))
+    assert services.uninstall().services == []
+
+
+@KINDS
+def test_a_dry_run_says_the_steps_and_takes_none(
+    kind: str, tmp_path: Path, paths: Paths, programs: StandIns
+) -> None:
+    services = opened(kind, tmp_path, paths)
+    said = services.install(["worker"], dry_run=True)
+    assert programs.changes() == []
+    assert not paths.logs.exists()
+    assert not list(tmp_path.rglob("*.service")) + list(tmp_path.rglob("*.plist"))
+    really = services.install(["worker"])
+    assert really.steps == said.steps
+    assert really.files == said.files
+    taken = programs.changes()
+    for verb in (services.start, services.restart, services.uninstall):
+        assert verb(dry_run=True).steps
+    assert programs.changes() == taken
+    assert states(services)["worker"] == "stopped"
+
+
+@KINDS
+def test_services_of_another_lab_are_seen_and_left_alone(
+    kind: str, tmp_path: Path, paths: Paths, programs: StandIns
+) -> None:
+    others = opened(kind, tmp_path, Paths.init(tmp_path / "other"))
+    others.install(["panel"])
+    services = opened(kind, tmp_path, paths)
+    (panel,) = services.status(["panel"])
+    assert panel.installed
+    assert not panel.ours
+    before = programs.changes()
+    for verb in (services.install, services.uninstall, services.stop, services.start):
+        with pytest.raises(ServiceRefused, match="another lab"):
+            verb(["panel"])
+    assert services.uninstall().services == services.stop().services == []
+    assert programs.changes() == before
+    assert others.uninstall().services == ["panel"]
+
+
+def test_files_that_are_nobody_s_of_ours_stay(
+    tmp_path: Path, paths: Paths, programs: StandIns
+) -> None:
+    folder = tmp_path / "config" / "systemd" / "user"
+    folder.mkdir(parents=True)
+    for name in ("orchestrator-panel.service", "sshd.service", "orchestrator-x.service"):
+        (folder / name).write_text("[Service]\nExecStart=/bin/true\n")
+    services = opened("systemd", tmp_path, paths)
+    with pytest.raises(ServiceRefused):
+        services.install()
+    services.install(["monitor"])
+    assert services.uninstall().services == ["monitor"]
+    assert len(list(folder.iterdir())) == 3
+
+
+@KINDS
+def test_a_verb_for_a_service_that_is_not_installed_says_how_to_install_it(
+    kind: str, tmp_path: Path, paths: Paths, programs: StandIns
+) -> None:
+    services = opened(kind, tmp_path, paths)
+    for verb in (services.start, services.stop, services.restart, services.uninstall):
+        with pytest.raises(ServiceUnknown) as raised:
+            verb(["monitor"])
+        assert raised.value.remedy == "orchestrator services install monitor"
+
+
+@KINDS
+def test_a_machine_without_the_manager_is_told_what_to_do(
+    kind: str, tmp_path: Path, paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    services = opened(kind, tmp_path, paths)
+    for verb in (services.install, services.start, services.status, services.uninstall):
+        with pytest.raises(ServiceManagerMissing) as raised:
+            verb()
+        assert "orchestrator up" in raised.value.remedy
+    said = services.install(dry_run=True) if kind != "nssm" else None
+    if said:
+        assert said.steps
+        assert "does not answer" in said.hints[0]
+
+
+def test_no_other_kind_of_machine_is_guessed_at() -> None:
+    assert [manager_here(kind).name for kind in ("linux", "darwin", "win32")] == [
+        "systemd", "launchd", "NSSM",
+    ]  # fmt: skip
+    with pytest.raises(ServiceManagerMissing):
+        manager_here("freebsd14")
+
+
+# ------------------------------------------------------------------------------ systemd
+
+
+@pytest.mark.parametrize(
+    ("said", "running", "message"),
+    [
+        ("active/running", Running.RUNNING, ""),
+        ("activating/start", Running.RUNNING, ""),
+        ("inactive/dead", Running.STOPPED, ""),
+        ("failed/failed", Running.FAILED, "ended with exit-code"),
+        (
+            "activating/auto-restart",
+            Running.FAILED,
+            "is being started again, ended with exit-code, 3 restarts",
+        ),
+    ],
+)
+def test_systemd_s_states_in_words(
+    tmp_path: Path, paths: Paths, programs: StandIns, said: str, running: Running, message: str
+) -> None:
+    services = opened("systemd", tmp_path, paths)
+    services.install(["panel"])
+    programs.write(**{"orchestrator-panel.service": said})
+    (panel,) = services.status(["panel"])
+    assert (panel.running, panel.message) == (running, message)
+    assert panel.since is not None
+    assert panel.since.isoformat() == "2026-11-22T10:00:00+00:00"
+
+
+def test_a_session_without_systemd_is_told_how_to_get_one(
+    tmp_path: Path, paths: Paths, programs: StandIns
+) -> None:
+    programs.write(**{"no bus": True})
+    with pytest.raises(ServiceManagerFailed, match="No medium found") as raised:
+        opened("systemd", tmp_path, paths).install()
+    assert "XDG_RUNTIME_DIR" in raised.value.remedy
+
+
+def test_services_that_wait_for_a_login_are_told_of_lingering(
+    tmp_path: Path, paths: Paths, programs: StandIns
+) -> None:
+    services = opened("systemd", tmp_path, paths)
+    assert "loginctl enable-linger artist" in services.install().hints[0]
+    programs.write(linger="yes")
+    assert services.install().hints == []
+
+
+# ------------------------------------------------------------------------------ launchd
+
+
+def test_launchd_is_asked_again_while_it_is_busy(
+    tmp_path: Path, paths: Paths, programs: StandIns
+) -> None:
+    services = opened("launchd", tmp_path, paths)
+    services.install(["panel"])
+    programs.write(busy=2)
+    services.start()
+    assert states(services)["panel"] == "running"
+    programs.write(busy=99)
+    with pytest.raises(ServiceManagerFailed, match="already in progress"):
+        services.restart()
+
+
+def test_an_agent_that_ended_badly_has_failed(
+    tmp_path: Path, paths: Paths, programs: StandIns
+) -> None:
+    services = opened("launchd", tmp_path, paths)
+    services.install(["panel"])
+    services.start()
+    programs.write(loaded={"lab.orchestrator.panel": "ended"})
+    (panel,) = services.status(["panel"])
+    assert (panel.running, panel.pid, panel.message) == (Running.FAILED, None, "ended with 1")
+
+
+# ------------------------------------------------------------------------------ nssm
+
+
+def test_nssm_is_told_the_whole_description_under_the_names_of_the_map(
+    tmp_path: Path, paths: Paths, programs: StandIns
+) -> None:
+    root = tmp_path / "Comfy UI"
+    root.mkdir()
+    with_comfy = paths.model_copy(update={"comfy_root": root})
+    services = opened("nssm", tmp_path, with_comfy)
+    services.install(["panel", "worker", "monitor", "guardian", "comfyui"])
+    known = programs.read()["services"]
+    assert set(known) == {
+        "OrchestratorPanel", "OrchestratorWorker", "OrchestratorMonitor", "OrchestratorGuardian",
+        "OrchestratorComfyUI",
+    }  # fmt: skip
+    panel, comfy = known["OrchestratorPanel"], known["OrchestratorComfyUI"]
+    assert panel["Application"] == [sys.executable]
+    assert panel["AppParameters"] == ["-m orchestrator up --no-browser"]
+    assert panel["AppDirectory"] == [str(tmp_path / "my lab")]
+    assert f"ORCHESTRATOR_PATHS={paths.file}" in panel["AppEnvironmentExtra"]
+    assert panel["Start"] == ["SERVICE_AUTO_START"]
+    assert panel["AppExit"] == ["Default", "Restart"]
+    assert panel["AppStdout"] == panel["AppStderr"] == [str(paths.logs / "service-panel.log")]
+    assert comfy["AppParameters"] == [f'"{root / "main.py"}" --port 8188']
+    assert known["OrchestratorGuardian"]["AppKillProcessTree"] == ["0"]
+
+
+def test_a_service_that_nssm_holds_back_has_failed(
+    tmp_path: Path, paths: Paths, programs: StandIns
+) -> None:
+    services = opened("nssm", tmp_path, paths)
+    services.install(["panel"])
+    known = programs.read()["services"]
+    known["OrchestratorPanel"]["state"] = "SERVICE_PAUSED"
+    programs.write(services=known)
+    (panel,) = services.status(["panel"])
+    assert panel.running is Running.FAILED
+    known["OrchestratorPanel"]["state"] = "WHAT IS THIS"
+    programs.write(services=known)
+    with pytest.raises(ServiceManagerFailed, match="WHAT IS THIS"):
+        services.status(["panel"])
+
+
+# ------------------------------------------------------------------------------ the command
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the manager is that of the machine")
+def test_the_command_installs_starts_tells_and_uninstalls(
+    tmp_path: Path, paths: Paths, programs: StandIns
+) -> None:
+    def call(*arguments: str) -> Any:
+        given = {
+            "ORCHESTRATOR_PATHS": str(paths.file),
+            "BFL_API_KEY": "sk-planted",
+            "COLUMNS": "200",
+        }
+        said = CliRunner().invoke(app, ["services", *arguments], env=given)
+        assert "sk-planted" not in said.output
+        return said
+
+    said = call("install", "--dry-run")
+    assert said.exit_code == 0
+    assert "ExecStart=" in said.stdout
+    assert "systemctl --user enable orchestrator-panel.service" in said.stdout
+    assert call("status").exit_code == 1
+    assert call("install").exit_code == 0
+    assert call("status").exit_code == 1
+    assert call("start").exit_code == 0
+    said = call("status", "--json")
+    assert said.exit_code == 0
+    document = json.loads(said.stdout)
+    assert document["manager"] == "systemd"
+    by_name = {each["name"]: each for each in document["services"]}
+    assert by_name["panel"]["status"] == by_name["guardian"]["status"] == "running"
+    assert by_name["panel"]["pid"] == os.getpid()
+    assert by_name["comfyui"]["status"] == "not installed"
+    assert f"pid {os.getpid()}" in call("status", "panel").stdout
+    assert call("status", "worker").exit_code == 1
+    assert call("restart", "sshd").exit_code == 2
+    assert call("start", "comfyui").exit_code == 2
+    assert json.loads(call("uninstall", "--json").stdout)["services"] == ["panel", "guardian"]
+    assert not list((tmp_path / "config").rglob("*.service"))
