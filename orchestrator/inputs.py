@@ -15,7 +15,6 @@ from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Self
 
-import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
 from orchestrator.errors import DiskFull, ImageInvalid, InputInvalid, InputNotFound, PathOutside
@@ -339,6 +338,8 @@ def _plain(image: Image.Image, profile: object, notes: list[str]) -> Image.Image
 
 def _eight_bits(image: Image.Image) -> Image.Image:
     """Sixteen bits of grey as eight: Pillow's own conversion cuts instead of scaling."""
+    import numpy as np  # 9 MB that no page's kernel needs for anything else
+
     values = np.asarray(image)
     deep = values.dtype.itemsize > 1 and values.max(initial=0) > 255
     return Image.fromarray(

@@ -14,12 +14,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
+# whole labs, browsers and kill -9: they need the machine for themselves to be quick
+ALONE = ["tests/acceptance", "tests/browser", "tests/server", "tests/torture"]
+TOGETHER = [f"--ignore={folder}" for folder in ALONE]
 CHECKS: dict[str, list[str]] = {
     "format": ["ruff", "format", "--check", "."],
     "lint": ["ruff", "check", "."],
     "types": ["mypy", "orchestrator"],
     "notebooks": ["pytest", "--nbval-lax", "-q", "notebooks", "dashboards"],
-    "tests": ["pytest", "tests"],
+    "tests": ["pytest", "-q", "-n", "2", "--dist", "loadfile", "tests", *TOGETHER],
+    "tests of whole labs": ["pytest", "-q", *ALONE],
 }
 
 

@@ -157,8 +157,13 @@ class Looking(Core):
     def correct_spending(self, key: str, usd: Decimal) -> None:
         """Say what a purchase of unknown outcome has cost, as the account's usage shows it; 0 when it was not made.
 
-        `key` is that of one of `spending().undecided`. Raises ParamsInvalid for any other.
+        `key` is that of one of `spending().undecided`. Raises ParamsInvalid for any other, and for what is no amount.
         """
+        if not usd.is_finite() or usd < 0:
+            raise ParamsInvalid(
+                f"{usd} is not an amount of money",
+                remedy="Give USD such as 0.06; 0 when nothing was charged.",
+            )
         undecided: Purchase | None = self.ledger.totals().reserved.get(key)
         if undecided is None:
             raise ParamsInvalid(

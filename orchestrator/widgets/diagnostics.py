@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC
+from decimal import Decimal, InvalidOperation
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
@@ -12,21 +15,29 @@ import ipywidgets
 import traitlets
 
 from orchestrator import health, logs, plots
-from orchestrator.errors import PlotsFailed
+from orchestrator.errors import OrchestratorError, ParamsInvalid, PlotsFailed
 from orchestrator.health import LOW_DISK, PlaceHealth
-from orchestrator.jobs import one_line
+from orchestrator.jobs import Job, one_line
 from orchestrator.lab import Lab
 from orchestrator.statistics import History, Statistics, Window
 from orchestrator.widgets.heartbeat import Heartbeat
+from orchestrator.widgets.money import panel
 from orchestrator.widgets.report import report
 from orchestrator.widgets.services import ServiceCards
-from orchestrator.widgets.view import LiveView, Message
+from orchestrator.widgets.stock import stock
+from orchestrator.widgets.view import LiveView, Message, static
+
+logger = logging.getLogger(__name__)
 
 PLACES_S = 10.0  # between two looks at the disks: each writes a file to every place
 PLOTS_S = 15.0  # between two drawings, each a second or two of another process
+MONEY_S = 15.0  # between two looks at the ledger and the account's credits
+STOCK_S = 30.0  # between two looks at the model files
+MOST_USD = 1000  # of one picture, as a page may say it
 LOG_LINES = 200
 REPORT_LINES = 50
 MAX_FILES = 50  # of the log, offered
+PARTS = ("diagnostics_parts.js", "diagnostics_money.js", "diagnostics_stock.js", "diagnostics.js")
 
 
 class Diagnostics(ipywidgets.Box):  # type: ignore[misc]  # it has no types
@@ -62,6 +73,8 @@ class DiagnosticsView(LiveView):
     # state: "" until asked for, drawing, drawn, failed; of these the text and remedy
     drawing = traitlets.Dict({"state": ""}).tag(sync=True)
     plots = traitlets.Dict().tag(sync=True)  # name -> light, dark: SVG; alt: the same in words
+    money = traitlets.Dict().tag(sync=True)  # as `money.panel` makes it
+    stock = traitlets.Dict().tag(sync=True)  # as `stock.stock` makes it
 
     def __init__(self, lab: Lab) -> None:
         self._history = History(lab.store)
@@ -72,14 +85,20 @@ class DiagnosticsView(LiveView):
         self._plots_at = -PLOTS_S
         self._plotted: object = None  # what the plots on the page were drawn from
         self._plotting: asyncio.Task[None] | None = None
+        self._looks: dict[str, tuple[float, asyncio.Task[None]]] = {}  # begun at, the look
         super().__init__(lab)
         self._actions |= {
+            "settle": self._settle,
             "zone": self._set_zone,
             "window": self._choose_window,
             "log": self._choose_log,
             "plots": self._show_plots,
             "report": self._send_report,
         }
+
+    @traitlets.default("_esm")
+    def _read_parts(self) -> str:
+        return "".join(static(part) for part in ("shared.js", *PARTS))
 
     async def refresh(self) -> None:
         """Show the figures and the log as they are now, and the disks as they were some seconds ago."""
@@ -98,6 +117,46 @@ class DiagnosticsView(LiveView):
             self.corrupt = corrupt
             self.banner = {}
         self._plot_if_due()
+        self._look_if_due("money", MONEY_S, self._look_at_money)
+        self._look_if_due("models", STOCK_S, self._look_at_stock)
+
+    def _look_if_due(self, name: str, pause_s: float, look: Callable[[], Awaitable[None]]) -> None:
+        """Begin a look that may take seconds, beside the others; not while the last one is under way."""
+        began, task = self._looks.get(name, (-pause_s, None))
+        if (task is None or task.done()) and time.monotonic() - began >= pause_s:
+            begun = self.start(self._look_quietly(look), name=f"DiagnosticsView looks at {name}")
+            self._looks[name] = (time.monotonic(), begun)
+
+    async def _look_quietly(self, look: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await look()
+        except OrchestratorError as error:
+            self.tell(error.message, error.remedy)
+        except OSError as error:
+            logger.exception("The diagnostics could not look at something")
+            self.tell(one_line(str(error)), "Look at the disks and their permissions.")
+
+    async def _look_at_money(self) -> None:
+        spending = await self._lab.spending()
+        jobs = {
+            each.job: await asyncio.to_thread(self._job, each.job) for each in spending.undecided
+        }
+        known = await asyncio.to_thread(self._lab.catalogue.all)
+        titles = {backend.name: backend.title for backend in known}
+        self.money = panel(spending, titles=titles, jobs=jobs)
+
+    def _job(self, job_id: str) -> Job | None:
+        try:
+            return self._lab.job(job_id).job
+        except OrchestratorError:
+            return None
+
+    async def _look_at_stock(self) -> None:
+        entries = await asyncio.to_thread(self._lab.library.files)
+        known = await asyncio.to_thread(self._lab.catalogue.all)
+        problems = await asyncio.to_thread(self._lab.catalogue.problems)
+        offers = await self._lab.offers()
+        self.stock = stock(entries, known=known, problems=problems, unavailable=offers.unavailable)
 
     def _figures(self) -> Statistics:
         return self._history.summary(Window(self.window), zone=zone_of(self._zone))
@@ -172,6 +231,18 @@ class DiagnosticsView(LiveView):
     async def _show_plots(self, message: Message) -> None:
         self._wants_plots = message.get("seen") is True
         self._plot_if_due()
+
+    async def _settle(self, message: Message) -> None:
+        """The user has looked at the account: a purchase of unknown outcome has cost this much."""
+        try:
+            usd = Decimal(str(message.get("usd")))
+        except InvalidOperation:
+            usd = Decimal("NaN")
+        if not usd.is_finite() or not 0 <= usd <= MOST_USD:
+            raise ParamsInvalid("This is no amount for a picture", remedy="Reload the page.")
+        await asyncio.to_thread(self._lab.correct_spending, str(message.get("key", "")), usd)
+        await self._look_at_money()
+        self.tell("Written down in the ledger", "The day's figures have it.", good=True)
 
     async def _send_report(self, message: Message) -> None:
         said = await self._lab.health()

@@ -12,15 +12,23 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 import traitlets
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
 
-from orchestrator import backends
-from orchestrator.errors import ImageNotFound, JobNotFound, OrchestratorError, RequestInvalid
+from orchestrator.errors import (
+    ImageNotFound,
+    InputInvalid,
+    JobNotFound,
+    OrchestratorError,
+    RequestInvalid,
+    UnknownBackend,
+)
 from orchestrator.gallery import GalleryImage, TrashedImage
-from orchestrator.jobs import Failure
+from orchestrator.jobs import Failure, one_line
 from orchestrator.lab import Lab
-from orchestrator.widgets.pictures import facts, item, job_state, params, title
+from orchestrator.recipes import ForeignRecipe, Repeat, repeated
+from orchestrator.widgets.asked import Asked
+from orchestrator.widgets.choices import title
+from orchestrator.widgets.money import dollars
+from orchestrator.widgets.pictures import facts, item, job_state, sent
 from orchestrator.widgets.rows import short_id
 from orchestrator.widgets.thumbnails import THUMBNAILS
 from orchestrator.widgets.view import Action, LiveView, Message, static
@@ -33,35 +41,6 @@ CHUNK = 1000  # pictures looked through at a time for their names
 SIDE_PX = 200
 PARTS = ("gallery_parts.js", "gallery_grid.js", "gallery_box.js", "gallery.js")
 NO_RECIPE = "No job on record: nothing says how this picture was made."
-
-
-class Filters(BaseModel):
-    """Which pictures a page wants to see."""
-
-    backend: str | None = None
-    text: str | None = None
-    favourite: bool | None = None
-    owned: bool | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
-    job: str | None = None
-    trash: bool = False
-
-    @property
-    def words(self) -> str | None:
-        """What the gallery looks for: words of the prompt, and the job's id."""
-        return " ".join(filter(None, [self.text, self.job])) or None
-
-
-class Asked(BaseModel):
-    """A question for a part of the list. `as_of`: only pictures from before it, so that places do not move."""
-
-    model_config = ConfigDict(alias_generator=to_camel)
-
-    filters: Filters = Filters()
-    as_of: AwareDatetime | None = None
-    offset: int = Field(0, ge=0)
-    limit: int | None = Field(None, ge=0)
 
 
 class Gallery(LiveView):
@@ -175,7 +154,7 @@ class Gallery(LiveView):
 
     def _window(self, message: Message) -> dict[str, Any]:
         """A part of the list: its items, how many there are, as of when, and how many are newer than that."""
-        asked = _asked(message)
+        asked = Asked.of(message)
         self._asked_job = asked.filters.job or self._asked_job
         limit = MOST if asked.limit is None else min(asked.limit, MOST)
         if asked.filters.trash:
@@ -242,6 +221,8 @@ class Gallery(LiveView):
             "owned": True,
             "backend": "deleted",
             "favourite": False,
+            "film": False,
+            "moves": False,
             "width": 0,
             "height": 0,
             "version": "",
@@ -249,7 +230,7 @@ class Gallery(LiveView):
 
     def _names(self, message: Message) -> dict[str, Any]:
         """The file names of a part of the list, or of all of it."""
-        asked = _asked(message)
+        asked = Asked.of(message)
         last = None if asked.limit is None else asked.offset + asked.limit
         if asked.filters.trash:
             return {"names": [each.file for each in self._thrown_away()[asked.offset : last]]}
@@ -269,22 +250,46 @@ class Gallery(LiveView):
         """How a picture was made, in words and whole."""
         name = _file(message)
         image = self._lab.gallery.get(name)
-        recipe = self._lab.gallery.recipe(name)
+        recipe = self._lab.gallery.recipe(name) or self._foreign(name)
         if recipe is None:
-            said = {"prompt": image.prompt, "note": NO_RECIPE, "facts": [], "text": ""}
+            said = {"prompt": image.prompt, "note": NO_RECIPE, "facts": [], "text": "", "sent": ""}
             return said | {"repeatable": False, "price": ""}
-        backend = backends.BACKENDS.get(str(recipe.get("backend")))
-        unknown = (
-            "" if backend else "Its backend is not one of this lab: it cannot be made again here."
-        )
+        note, price = self._outlook(name)
         return {
             "prompt": str(recipe.get("prompt") or ""),
-            "note": unknown,
+            "sent": sent(recipe),
+            "note": note,
             "facts": facts(recipe),
             "text": json.dumps(recipe, ensure_ascii=False, indent=2),
-            "repeatable": backend is not None,
-            "price": backend.price if backend and backend.paid else "",
+            "repeatable": not note,
+            "price": price,
         }
+
+    def _foreign(self, name: str) -> dict[str, Any] | None:
+        """What another program left in the file, as a recipe."""
+        found = self._lab.recipe(self._lab.gallery.path(name))
+        if not isinstance(found, ForeignRecipe):
+            return None
+        document = found.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return document | {"seed": found.params.get("seed"), "service": found.source}
+
+    def _outlook(self, name: str) -> tuple[str, str]:
+        """Why a picture cannot be made again, and what it would cost; each empty for nothing."""
+        try:
+            repeat = self._repeat(name, same_seed=True)
+            price = self._lab.estimate(repeat.prompt, backend=repeat.backend, params=repeat.params)
+        except UnknownBackend:
+            return "Its backend is not one of this lab: it cannot be made again here.", ""
+        except OrchestratorError as error:
+            return f"It cannot be made again as it is. {error.message}", ""
+        most = "≤ " if price.is_upper_bound else ""
+        return "", f"{most}{dollars(price.usd)}" if price.usd else ""
+
+    def _repeat(self, name: str, *, same_seed: bool) -> Repeat:
+        found = self._lab.recipe(self._lab.gallery.path(name))
+        if found is None:
+            raise RequestInvalid(NO_RECIPE, remedy="Describe it on the dashboard instead.")
+        return repeated(found, {} if same_seed else {"seed": None})
 
     def _again(self, message: Message) -> dict[str, Any]:
         return self._submit(message, same_seed=True)
@@ -293,20 +298,33 @@ class Gallery(LiveView):
         return self._submit(message, same_seed=False)
 
     def _submit(self, message: Message, *, same_seed: bool) -> dict[str, Any]:
-        """A new job with the recipe of a picture."""
-        recipe = self._lab.gallery.recipe(_file(message))
-        if recipe is None:
-            raise RequestInvalid(NO_RECIPE, remedy="Describe it on the dashboard instead.")
+        """A new job with the recipe of a picture. `sure`: its price was shown, and agreed to."""
+        repeat = self._repeat(_file(message), same_seed=same_seed)
         job = self._lab.submit(
-            str(recipe.get("prompt") or ""),
-            backend=str(recipe.get("backend")),
-            params=params(recipe, same_seed=same_seed),
+            repeat.prompt,
+            backend=repeat.backend,
+            params=repeat.params,
+            literal=repeat.literal,
+            resolved=repeat.resolved,
+            confirm=message.get("sure") is True,
         )
         seed = job.params.get("seed")
-        return {"id": job.id, "short": short_id(job.id), "seed": "" if seed is None else str(seed)}
+        notes = [one_line(note) for note in repeat.notes]
+        return {
+            "id": job.id,
+            "short": short_id(job.id),
+            "seed": "" if seed is None else str(seed),
+            "notes": notes,
+        }
 
     def _use(self, message: Message) -> dict[str, Any]:
-        return {"name": self._lab.gallery.use_as_input(_file(message))}
+        name = _file(message)
+        if self._lab.gallery.get(name).mime.startswith("video/"):
+            raise InputInvalid(
+                "A job can begin with a picture, not with a film",
+                remedy="Choose a picture, or save a frame of the film as one.",
+            )
+        return {"name": self._lab.gallery.use_as_input(name)}
 
     # ---------------------------------------------------------------- several
 
@@ -334,13 +352,6 @@ class Gallery(LiveView):
                 remedy="Another picture has the name by now, or the trash was emptied.",
             )
         return {"files": back}
-
-
-def _asked(message: Message) -> Asked:
-    try:
-        return Asked.model_validate(message)
-    except ValidationError as error:
-        raise RequestInvalid("The page asked for something strange", remedy="Reload it.") from error
 
 
 def _file(message: Message) -> str:

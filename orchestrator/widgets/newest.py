@@ -59,5 +59,17 @@ def item(job: Job, index: int) -> dict[str, Any]:
     return {"key": f"{job.id}/{index}", "index": index} | {
         name: value
         for name, value in row(job).items()
-        if name in {"id", "short", "prompt", "whole", "backend", "settings", "finished", "cost"}
+        if name
+        in {
+            "id",
+            "short",
+            "prompt",
+            "whole",
+            "backend",
+            "settings",
+            "finished",
+            "cost",
+            "sent",
+            "moves",
+        }
     }

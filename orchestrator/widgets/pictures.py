@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from orchestrator import backends
 from orchestrator.gallery import GalleryImage
 from orchestrator.jobs import Job, Status, one_line
-from orchestrator.widgets.rows import SHOWN_PARAMS, label
+from orchestrator.recipes.graphs import read_workflow
+from orchestrator.widgets.choices import title
+from orchestrator.widgets.rows import SHOWN_PARAMS, label, words
 
 SHOWN_PROMPT = 300  # characters under a picture; the recipe has all of them
 SHOWN_VALUE = 2000  # characters of a parameter
@@ -27,13 +28,9 @@ def item(image: GalleryImage) -> dict[str, Any]:
         "width": image.width,
         "height": image.height,
         "favourite": image.favourite,
+        "film": image.mime.startswith("video/"),
+        "moves": image.mime.startswith("video/") or image.backend == "svd",
     }
-
-
-def title(backend: str) -> str:
-    """A backend's name for people."""
-    known = backends.BACKENDS.get(backend)
-    return known.title if known else one_line(backend)[:SHOWN_PROMPT]
 
 
 def job_state(job: Job) -> dict[str, str]:
@@ -64,7 +61,11 @@ def facts(recipe: dict[str, Any]) -> list[list[str]]:
         ("seed", seed),
         ("backend", title(str(recipe.get("backend") or ""))),
     ]
-    rows += [(_word(name), value) for name, value in given.items() if not _is_seed(name)]
+    rows += [(_word(name), _list(value)) for name, value in given.items() if not _is_seed(name)]
+    rows += [
+        ("checkpoint", _checkpoint(recipe, given)),
+        ("translated from", _resolved(recipe).get("translatedFrom")),
+    ]
     rows += [
         ("service", " ".join(filter(None, [recipe.get("service"), recipe.get("host")]))),
         ("job", recipe.get("jobId")),
@@ -74,12 +75,28 @@ def facts(recipe: dict[str, Any]) -> list[list[str]]:
     return [[name, _text(value)] for name, value in rows if value not in (None, "", [], {})]
 
 
-def params(recipe: dict[str, Any], *, same_seed: bool) -> dict[str, Any]:
-    """The parameters for making a picture once more; without a seed the lab chooses one."""
-    given = recipe.get("params") or {}
-    kept = {name: value for name, value in given.items() if not _is_seed(name)}
-    seed = recipe.get("seed")
-    return kept | {"seed": seed} if same_seed and seed is not None else kept
+def sent(recipe: dict[str, Any]) -> str:
+    """What was sent for the prompt, with its styles, wildcards and translation; empty when it was the prompt."""
+    said = str(_resolved(recipe).get("prompt") or "")
+    return "" if said == recipe.get("prompt") else said
+
+
+def _resolved(recipe: dict[str, Any]) -> dict[str, Any]:
+    said = recipe.get("resolved")
+    return said if isinstance(said, dict) else {}
+
+
+def _checkpoint(recipe: dict[str, Any], given: dict[str, Any]) -> str | None:
+    """The checkpoint that a job did not name and that was chosen for it."""
+    workflow = recipe.get("workflow")
+    if any(_squashed(name) == "checkpoint" for name in given) or not isinstance(workflow, dict):
+        return None
+    reading = read_workflow(workflow)
+    return reading.params.get("checkpoint") if reading else None
+
+
+def _list(value: Any) -> Any:
+    return words(value) if isinstance(value, list) and value else value
 
 
 def _is_seed(name: object) -> bool:

@@ -14,7 +14,8 @@ from orchestrator import backends
 from orchestrator.errors import InvalidTransition
 from orchestrator.jobs import Job, Progress, Status, one_line
 from orchestrator.lab import Lab
-from orchestrator.widgets.rows import SHORT_PROMPT, live, needs_second_click, row, short_id
+from orchestrator.widgets.choices import title
+from orchestrator.widgets.rows import live, needs_second_click, row, short_id
 from orchestrator.widgets.thumbnails import THUMBNAILS, picture_path
 from orchestrator.widgets.view import LiveView, Message, worker_banner
 
@@ -213,14 +214,9 @@ def _by_backend(counts: Counter[tuple[Status, str]]) -> list[dict[str, Any]]:
         total[name] += n
     names = sorted((name for name, n in total.items() if n), key=_rank)
     return [
-        {"name": name, "title": _title(name), "jobs": total[name]} for name in names[:MAX_BACKENDS]
+        {"name": name, "title": title(name), "jobs": total[name]} for name in names[:MAX_BACKENDS]
     ]
 
 
 def _rank(name: str) -> tuple[bool, str]:
     return name not in backends.BACKENDS, name
-
-
-def _title(name: str) -> str:
-    known = backends.BACKENDS.get(name)
-    return known.title if known else one_line(name)[:SHORT_PROMPT]

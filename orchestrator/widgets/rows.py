@@ -21,8 +21,22 @@ SHOWN_PARAMS = {
     "samplername": "sampler",
     "scheduler": "scheduler",
     "negativeprompt": "negative prompt",
+    "styles": "styles",
+    "image": "begins with",
+    "denoise": "denoise",
+    "mask": "mask",
+    "frames": "frames",
+    "fps": "fps",
+    "motion": "motion",
     "checkpoint": "checkpoint",
+    "loras": "LoRAs",
+    "vae": "VAE",
+    "clipskip": "CLIP skip",
+    "hiresscale": "second pass",
+    "upscaler": "upscaler",
+    "refiner": "refiner",
 }
+FILMS = (".mp4",)
 NO_WORKER = {
     "text": "No worker is running, so jobs wait.",
     "remedy": "Start one in a terminal: orchestrator up, or orchestrator worker. "
@@ -44,6 +58,8 @@ def row(job: Job) -> dict[str, Any]:
         "priority": job.priority,
         "prompt": text if len(text) <= SHORT_PROMPT else text[: SHORT_PROMPT - 1] + "…",
         "whole": text[:LONG_PROMPT],
+        "sent": one_line(job.text)[:LONG_PROMPT] if job.text != job.prompt else "",
+        "moves": moves(job),
         "created": job.created_at.isoformat(),
         "started": job.started_at.isoformat() if job.started_at else None,
         "finished": job.finished_at.isoformat() if job.finished_at else None,
@@ -56,6 +72,15 @@ def row(job: Job) -> dict[str, Any]:
     }
 
 
+def moves(job: Job) -> bool:
+    """Whether what a job makes is a film, or a picture that moves."""
+    backend = backends.BACKENDS.get(job.backend)
+    files = job.result.files if job.result else []
+    return (backend is not None and backend.model == "svd") or any(
+        file.lower().endswith(FILMS) for file in files
+    )
+
+
 def short_id(job_id: str) -> str:
     """The beginning of an id, long enough for `lab.job` and the command line to find the job by."""
     return job_id[:SHORT_ID]
@@ -66,7 +91,7 @@ def label(job: Job) -> str:
     if job.cancel_requested and not job.is_terminal:
         return "cancelling"
     if job.status is Status.CREATED:
-        return "draft" if job.hold else "queued"
+        return "held" if job.is_held else "draft" if job.hold else "queued"
     return job.status.value
 
 
@@ -99,7 +124,7 @@ def failure(job: Job) -> dict[str, str] | None:
     """What went wrong and what to do, of a job that failed or is about to be tried again."""
     if job.failure is None or job.status is Status.DONE:
         return None
-    again = "" if job.is_terminal else "Will be tried again. "
+    again = "" if job.is_terminal else "Held. " if job.is_held else "Will be tried again. "
     return {
         "text": again + one_line(job.failure.message),
         "remedy": one_line(job.failure.remedy),
@@ -123,9 +148,21 @@ def settings(job: Job) -> list[list[str]]:
     """The parameters that a picture's caption names, as name and value."""
     given = {str(key).replace("_", "").lower(): value for key, value in job.params.items()}
     said = [
-        [name, one_line(str(given[key]))[:LONG_PROMPT]]
+        [name, words(given[key])[:LONG_PROMPT]]
         for key, name in SHOWN_PARAMS.items()
-        if given.get(key) not in (None, "")
+        if given.get(key) not in (None, "", [])
     ]
     seed = given.get("seed")
     return said if seed is None else [["seed", one_line(str(seed))[:40]], *said]
+
+
+def words(value: Any) -> str:
+    """A parameter's value on one line; a list of LoRAs or styles as one reads it aloud."""
+    if not isinstance(value, list):
+        return one_line(str(value))
+    return ", ".join(
+        one_line(
+            f"{each.get('name')} {each.get('strength', 1)}" if isinstance(each, dict) else str(each)
+        )
+        for each in value
+    )

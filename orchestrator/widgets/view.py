@@ -18,7 +18,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.jobs import Failure, Job
 from orchestrator.lab import Lab
 from orchestrator.widgets.rows import NO_WORKER
-from orchestrator.widgets.thumbnails import whole_picture
+from orchestrator.widgets.thumbnails import picture_path, whole_picture
 
 logger = logging.getLogger(__name__)
 
@@ -112,9 +112,10 @@ class View(anywidget.AnyWidget):
         number = int(self.notice.get("number", 0)) + 1  # the same words twice are two messages
         self.notice = {"number": number, "text": text, "remedy": remedy, "good": good}
 
-    def _receive(self, _: Any, message: Any, __: Any) -> None:
+    def _receive(self, _: Any, message: Any, buffers: Any) -> None:
         if not isinstance(message, dict):
             return
+        message = {**message, "buffers": buffers}
         if message.get("action") == "shown":
             self._seen = time.monotonic()
             self._wake()
@@ -146,7 +147,7 @@ class LiveView(View):
         super().__init__(**traits)
         self._lab = lab
         self._drawing = asyncio.Lock()
-        self._actions["picture"] = self._send_picture
+        self._actions |= {"picture": self._send_picture, "use": self._use_picture}
         self._job_id = job_id
         self._behind = True
         self.live(self.follow, name=f"{type(self).__name__} follows the lab")
@@ -205,6 +206,21 @@ class LiveView(View):
             self.send(asked | {"error": error.message, "remedy": error.remedy})
         else:
             self.send(asked | {"mime": mime}, buffers=[data])
+
+    async def _use_picture(self, message: Message) -> None:
+        """Copy a picture of a job to dropIn, and answer with its name there."""
+        asked = {"kind": "used", "key": str(message.get("key", ""))[:200]}
+        try:
+            job = (await asyncio.to_thread(self._lab.job, str(message.get("id", "")))).job
+            name = await asyncio.to_thread(self._copied, job, message.get("index"))
+        except OrchestratorError as error:
+            self.send(asked | {"error": error.message, "remedy": error.remedy})
+        else:
+            self.send(asked | {"name": name})
+
+    def _copied(self, job: Job, index: Any) -> str:
+        path = picture_path(self._lab, job, index if type(index) is int else 0)
+        return self._lab.gallery.use_as_input(path.name if path else "")
 
     def _picture(self, job: Job, index: Any) -> tuple[bytes, str]:
         return whole_picture(self._lab, job, index if type(index) is int else 0)

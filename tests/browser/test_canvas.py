@@ -266,7 +266,7 @@ def test_prompt_and_recipe_can_be_copied(page: Page) -> None:
     assert json.loads(page.evaluate("navigator.clipboard.readText()"))["seed"] == 7
 
 
-def test_generate_again_repeats_the_seed_and_vary_takes_another(
+def test_again_repeats_the_seed_and_the_other_button_takes_another(
     page: Page, served: ServedLab, jobs: dict[str, Job]
 ) -> None:
     def made() -> list[Job]:
@@ -274,12 +274,12 @@ def test_generate_again_repeats_the_seed_and_vary_takes_another(
         return [job for job in found if job.id != jobs["blue whale"].id]
 
     box = opened(page, "blue whale")
-    box.get_by_role("button", name="Generate again").click()
+    box.get_by_role("button", name="Again", exact=True).click()
     expect(toast(page)).to_contain_text("same seed")
     expect(toast(page).get_by_role("link")).to_have_attribute("href", re.compile("/dashboard$"))
     (again,) = made()
     assert (again.params["seed"], again.params["width"]) == (7, 64)
-    box.get_by_role("button", name="Vary").click()
+    box.get_by_role("button", name="Again, other seed").click()
     expect(toast(page)).to_contain_text("new seed")
     (vary,) = [job for job in made() if job.id != again.id]
     assert vary.params["seed"] != 7
@@ -296,13 +296,13 @@ def test_what_costs_money_is_asked_for_twice_with_its_price(
     paid = picture(served.lab, "a dear fox", minutes=0, backend="flux")
     before = served.lab.page()[1]
     box = opened(page, "a dear fox")
-    button = box.get_by_role("button", name="Vary · $0.06")
+    button = box.get_by_role("button", name="Again, other seed · $0.06")
     button.click()
     expect(box.get_by_role("button", name="Pay $0.06?")).to_be_visible()
     assert served.lab.page()[1] == before
     page.keyboard.press("PageDown")  # what was asked of one picture is not meant for the next
     expect(box.locator(".lab-viewer-prompt")).to_have_text("red fox")
-    expect(box.get_by_role("button", name="Vary", exact=True)).to_be_enabled()
+    expect(box.get_by_role("button", name="Again, other seed", exact=True)).to_be_enabled()
     page.keyboard.press("PageUp")
     expect(box.locator(".lab-viewer-prompt")).to_have_text("a dear fox")
     button.click()
@@ -320,14 +320,19 @@ def test_what_costs_money_is_asked_for_twice_with_its_price(
     expect(page.locator(".lab-pic")).to_have_count(8)
 
 
-def test_use_as_input_copies_the_picture_and_says_its_name(page: Page, served: ServedLab) -> None:
-    box = opened(page, "red fox")
-    box.get_by_role("button", name="Use as input").click()
-    expect(toast(page)).to_contain_text("Copied to the input folder")
+def test_use_as_input_opens_the_form_with_a_copy_of_the_picture(
+    browser: BrowserContext, served: ServedLab, page: Page
+) -> None:
+    other = browser.new_page()
+    other.goto(page.url)
+    with nothing_thrown(other):
+        box = opened(other, "red fox")
+        box.get_by_role("button", name="Use as input").click()
+        other.wait_for_url("**/dashboard?input=*")
+        expect(other.locator(".lab-slot-image .lab-slot-facts")).to_have_text("96×96")
     (copy,) = list(served.lab.paths.drop_in.glob("*.png"))
-    expect(toast(page)).to_contain_text(copy.name)
-    toast(page).get_by_role("button", name="Copy name").click()
-    until(lambda: page.evaluate("navigator.clipboard.readText()") == copy.name, 20)
+    expect(other.locator(".lab-slot-image .lab-slot-name")).to_have_text(copy.name)
+    other.close()
 
 
 def test_download_saves_the_very_file(page: Page, served: ServedLab, jobs: dict[str, Job]) -> None:
@@ -548,7 +553,7 @@ def test_nothing_sticks_out_at_the_sides_of_a_phone(
     assert not page.evaluate(wide)
     page.get_by_role("button", name="Clear selection").click()
     box = opened(page, "red fox")
-    expect(box.get_by_role("button", name="Vary")).to_be_in_viewport()
+    expect(box.get_by_role("button", name="Again, other seed")).to_be_in_viewport()
     assert not page.evaluate(wide)
     page.close()
 

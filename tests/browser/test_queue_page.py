@@ -447,9 +447,13 @@ def test_a_page_opened_for_a_job_is_filled_in_and_does_not_jump(
     expect(page.get_by_label("Prompt", exact=True)).to_have_value(HTML)
     expect(page.locator("input[name=seed]")).to_have_value(str(2**64 - 1))
     expect(page.locator("textarea[name=negative_prompt]")).to_have_value(HTML)
-    expect(page.locator(".lab-also")).to_contain_text("checkpoint <img")
-    page.get_by_role("button", name="Forget").click()
-    expect(page.locator(".lab-also")).to_be_hidden()
+    expect(page.locator(".lab-more-count")).to_have_text(
+        "1 set"
+    )  # what is folded away is not hidden
+    page.locator(".lab-folded summary").click()
+    expect(page.get_by_label("Checkpoint")).to_have_value(HTML)
+    page.get_by_label("Checkpoint").fill("")
+    expect(page.locator(".lab-more-count")).to_have_text("")
     page.get_by_label("How many").fill("3")
     page.get_by_label("Hold as a draft").check()
     page.get_by_role("button", name="Save 3 drafts").click()

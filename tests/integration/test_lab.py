@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import orjson
 import pytest
 
-from orchestrator.errors import InvalidTransition, JobFailed, JobNotFound
+from orchestrator.errors import InvalidTransition, JobFailed, JobNotFound, ParamsInvalid
 from orchestrator.files import Disk
 from orchestrator.jobs import Failure, Job, Status
 from orchestrator.lab import Lab
@@ -113,3 +114,9 @@ def test_a_job_file_cannot_name_a_picture_outside_its_folder(lab: Lab, tmp_path:
         assert lab.picture_path(file) is None
     # the old system wrote such paths; its pictures were moved along
     assert lab.picture_path("F:\\Drop\\out\\own.png") == lab.paths.drop_out / "own.png"
+
+
+@pytest.mark.parametrize("amount", ["NaN", "-0.06", "Infinity"])
+def test_a_purchase_is_corrected_by_an_amount_of_money_only(tmp_path: Path, amount: str) -> None:
+    with make_lab(tmp_path) as lab, pytest.raises(ParamsInvalid, match="amount"):
+        lab.correct_spending("any", Decimal(amount))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from pydantic import SecretStr
 
 from orchestrator.jobs import Failure, Job, Status
 from orchestrator.lab import Lab
+from orchestrator.ledger import Purchase
 from orchestrator.testing import KEY, make_job, make_lab
 from orchestrator.widgets import Diagnostics
 from orchestrator.widgets.diagnostics import (
@@ -196,6 +198,41 @@ def test_a_place_that_is_gone_is_said_at_the_next_look(lab: Lab) -> None:
     async def story(view: DiagnosticsView) -> None:
         (found,) = [place for place in view.places if place["key"] == "dropIn"]
         assert (found["state"], found["problem"]) == ("bad", "missing")
+
+    watch(lab, story)
+
+
+def test_a_purchase_of_unknown_outcome_is_settled_by_who_has_looked(lab: Lab) -> None:
+    bought = Purchase(key="k-1", job="j", fence=1, backend="flux", model="m", usd=Decimal("0.06"))
+    lab.ledger.reserve(bought, budget=lab.budget)
+
+    async def story(view: DiagnosticsView) -> None:
+        await until(lambda: view.money)
+        (open_,) = view.money["undecided"]
+        assert (open_["amount"], open_["underWay"]) == ("0.06", False)
+        for usd in ("x", None, "NaN", "-1", "1e99"):
+            view.notice = {}
+            press(view, "settle", key="k-1", usd=usd)
+            await until(lambda: view.notice)
+            assert not view.notice["good"]
+        press(view, "settle", key="k-1", usd="0.06")
+        await until(lambda: view.money["undecided"] == [])
+        assert view.money["spent"] == "0.06"
+
+    watch(lab, story)
+
+
+def test_models_that_cannot_be_loaded_and_workflows_that_make_no_sense_are_shown(lab: Lab) -> None:
+    folder = lab.paths.models_root / "checkpoints"
+    folder.mkdir(parents=True)
+    (folder / "empty.safetensors").write_bytes(b"")
+    (lab.paths.workflows / "odd.json").write_text("[]")
+
+    async def story(view: DiagnosticsView) -> None:
+        await until(lambda: view.stock)
+        (file,) = view.stock["files"]
+        assert "empty" in file["problem"]
+        assert [each["name"] for each in view.stock["workflows"]] == ["odd"]
 
     watch(lab, story)
 

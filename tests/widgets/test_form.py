@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import io
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from page import connect, press, until
+from page import answers, connect, press, until
+from PIL import Image
 
 from orchestrator import backends
 from orchestrator.jobs import Job, Status
 from orchestrator.lab import Lab
+from orchestrator.ledger import Purchase
 from orchestrator.paths import Paths
 from orchestrator.settings import Settings
 from orchestrator.store import Store
 from orchestrator.testing import Engine, make_job, make_lab
 from orchestrator.widgets import GenerationForm
-from orchestrator.widgets.form import asked_for, choice, typed_params, with_next_seed
+from orchestrator.widgets.asking import asked_for, with_next_seed
+from orchestrator.widgets.choices import choice
+from orchestrator.widgets.fields import fields_of, typed_params
 
 
 @pytest.fixture
@@ -115,9 +121,9 @@ def test_a_bad_request_is_told_with_its_remedy_and_makes_no_job(
 @pytest.mark.parametrize("name", backends.BACKENDS)
 def test_a_backend_s_fields_are_those_it_takes_with_its_own_defaults(name: str) -> None:
     backend = backends.get(name)
-    fields = {field["name"]: field["value"] for field in choice(backend, has_key=True)["fields"]}
-    typed = backends.parse(backend, typed_params(fields))
-    assert typed == backends.parse(backend, {})
+    fields = choice(backend, has_key=True)["fields"]
+    typed = typed_params({field["name"]: field["value"] for field in fields}, fields)
+    assert backends.parse(backend, typed) == backends.parse(backend, {})
 
 
 def test_flux_has_a_shape_instead_of_a_size_and_says_its_price() -> None:
@@ -157,7 +163,8 @@ def test_several_jobs_without_a_seed_have_one_each(lab: Lab) -> None:
     ("backend", "last"), [("sd15", 2**64 - 1), ("sdxl", 2**64 - 1), ("flux", 2**32 - 1)]
 )
 def test_a_seed_after_the_last_one_is_the_first(backend: str, last: int) -> None:
-    seeds = [with_next_seed({"seed": last}, nth, backend)["seed"] for nth in range(3)]
+    known = backends.get(backend)
+    seeds = [with_next_seed({"seed": last}, nth, known)["seed"] for nth in range(3)]
     assert seeds == [last, 0, 1]
     backends.parse(backends.get(backend), {"seed": seeds[1]})
 
@@ -188,6 +195,9 @@ def ask_as_shown(lab: Lab, shown: dict[str, Any]) -> Job:
 ASKED = [
     ("sd15", {"seed": 2**64 - 1, "steps": 3, "negativePrompt": "blur", "checkpoint": "x.safetensors"}),
     ("sdxl", {"seed": 0, "samplerName": "Euler a", "cfg": 1.5, "batch_size": 2}),
+    ("sd15", {"loras": [{"name": "a, b", "strength": 0.123456789}], "hires_scale": 1.23456789}),
+    ("sdxl", {"loras": "a:-0.5, b", "clipSkip": 2, "refiner": "r", "refinerAt": 0.7}),
+    ("svd", {"seed": 3, "minCfg": 1.5, "outputFormat": "mp4", "augmentation": 1e-5}),
     ("flux", {"seed": 9, "aspect_ratio": "16:9", "raw": True, "safety_tolerance": 0}),
     ("flux", {"width": 640, "height": 480}),
 ]  # fmt: skip
@@ -229,7 +239,8 @@ def test_a_job_of_a_backend_that_has_gone_keeps_its_prompt(lab: Lab) -> None:
 
 def test_an_old_job_s_bad_parameters_are_shown_to_be_corrected(lab: Lab) -> None:
     job = make_job("an old one", params={"steps": "many", "width": 513, "priority": [1]})
-    assert asked_for(job) == {"steps": "many", "width": "513"}
+    sd15 = backends.get("sd15")
+    assert asked_for(job, fields_of(sd15), sd15) == {"steps": "many", "width": "513"}
 
 
 @pytest.mark.parametrize("job_id", ["nothing", "../x", "%00", "a" * 3000])
@@ -250,11 +261,261 @@ def test_the_form_offers_what_the_server_has(
                 form = GenerationForm(lab)
                 await until(lambda: form.offers)
                 offers = await lab.offers()
-                assert form.offers["sampler"] == list(offers.samplers)
-                assert form.offers["scheduler"] == list(offers.schedulers)
+                assert form.offers["samplers"] == list(offers.samplers)
+                assert form.offers["checkpoints"] == list(offers.checkpoints)
                 form.close()
 
     asyncio.run(story())
+
+
+# ------------------------------------------------------------------------------ money
+
+
+def priced(tmp_path: Path, **settings: str) -> Lab:
+    said = {"bfl_api_key": "k", "comfy_url": "http://127.0.0.1:9", **settings}
+    return Lab(Paths.init(tmp_path), Settings.model_validate(said))
+
+
+def test_the_jobs_of_one_press_are_confirmed_together_before_any_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(monkeypatch)
+    with priced(tmp_path, orchestrator_confirm_above="0.10") as lab:
+        said = generate(lab, backend="flux", count="2")  # each alone is below
+        assert not said["ok"]
+        assert said["confirm"]["amount"] == "0.12"
+        assert stored(lab) == []
+        agreed = generate(lab, backend="flux", count="2", agreed="0.12")
+        assert agreed["ok"]
+        assert len(stored(lab)) == 2
+
+
+@pytest.mark.parametrize("agreed", ["0.11", "", "NaN", "Infinity", "-1", True, 1, None, "x" * 99])
+def test_what_was_not_agreed_to_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, agreed: Any
+) -> None:
+    connect(monkeypatch)
+    with priced(tmp_path, orchestrator_confirm_above="0.10") as lab:
+        assert "confirm" in generate(lab, backend="flux", count="2", agreed=agreed)
+        assert stored(lab) == []
+
+
+def test_below_the_limit_and_for_drafts_nothing_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(monkeypatch)
+    with priced(tmp_path, orchestrator_confirm_above="0.10") as lab:
+        assert generate(lab, backend="flux")["ok"]
+        assert generate(lab, backend="flux", count="9", hold=True)["ok"]
+        assert generate(lab, backend="sd15", count="9")["ok"]
+
+
+def answered(lab: Lab, action: str, **message: Any) -> dict[str, Any]:
+    """What the form answers to a question of its page."""
+
+    async def asked() -> dict[str, Any]:
+        form = GenerationForm(lab)
+        press(form, action, **message)
+        await until(lambda: answers(form))
+        said = answers(form)[0][0]
+        form.close()
+        return said
+
+    return asyncio.run(asked())
+
+
+def test_the_price_follows_the_parameters_and_the_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(monkeypatch)
+    with priced(tmp_path) as lab:
+        bought = Purchase(key="k", job="j", fence=1, backend="flux", model="m", usd=Decimal("0.30"))
+        lab.ledger.charge(lab.ledger.reserve(bought, budget=lab.budget), None)
+        small = answered(lab, "cost", backend="flux-2-pro", params={}, count=9, number=4)
+        assert (small["kind"], small["number"]) == ("cost", 4)
+        assert small["text"] == "$0.03 each, $0.27 for 9"
+        assert "$0.30 of $5.00" in small["today"]
+        size = {"width": "2048", "height": "2048"}
+        assert answered(lab, "cost", backend="flux-2-pro", params=size, count=1)["text"] == "$0.075"
+        assert "error" in answered(
+            lab, "cost", backend="flux-2-pro", params={"width": "x"}, count=1
+        )
+        assert "error" in answered(lab, "cost", backend="dalle", params={}, count=1)
+
+
+# ------------------------------------------------------------------------------ words
+
+
+def test_the_preview_is_what_is_sent(lab: Lab) -> None:
+    asked = {"prompt": "a {red|blue|green} fox", "backend": "sd15"}
+    params = {"styles": '["Anime"]', "seed": "11", "width": "not a number"}
+    said = answered(lab, "words", params=params, number=1, **asked)
+    generate(lab, **asked, params={"styles": '["Anime"]', "seed": "11"})
+    (job,) = stored(lab)
+    assert said["prompt"] == job.text
+    assert said["ways"] == 1
+    assert job.params["styles"] == ["Anime"]
+    assert answered(lab, "words", params={}, number=1, **asked)["ways"] == 3
+
+
+@pytest.mark.parametrize(
+    ("prompt", "params", "said"),
+    [
+        ("a fox", {}, ""),
+        ("  ", {"styles": '["Anime"]'}, ""),
+        ("a fox", {"styles": '["No such style"]'}, None),
+        ("a __nothing__ fox", {}, None),
+    ],
+)
+def test_a_prompt_that_is_sent_as_it_stands_has_no_preview_and_a_bad_one_a_reason(
+    lab: Lab, prompt: str, params: dict[str, str], said: str | None
+) -> None:
+    answer = answered(lab, "words", prompt=prompt, backend="sd15", params=params, number=1)
+    assert answer.get("prompt") == said
+    assert ("error" in answer) is (said is None)
+
+
+# ------------------------------------------------------------------------------ pictures to begin with
+
+
+def png(side: int = 40) -> bytes:
+    out = io.BytesIO()
+    Image.effect_noise((side, side), 50).save(out, "PNG")
+    return out.getvalue()
+
+
+def sent_in_pieces(lab: Lab, data: bytes, *, piece: int, name: str) -> list[dict[str, Any]]:
+    """What the form answers to the pieces of a picture, one after the other."""
+
+    async def sent() -> list[dict[str, Any]]:
+        form = GenerationForm(lab)
+        at = 0
+        while True:
+            message = {"action": "upload", "key": "k", "name": name, "size": len(data), "at": at}
+            before = len(answers(form))
+            form._handle_custom_msg(message, [memoryview(data[at : at + piece])])
+            await until(lambda before=before: len(answers(form)) > before)  # type: ignore[misc]
+            said = answers(form)[-1][0]
+            if "error" in said or said["name"]:
+                break
+            at = said["at"]
+        everything = [said for said, _ in answers(form)]
+        form.close()
+        return everything
+
+    return asyncio.run(sent())
+
+
+@pytest.mark.parametrize("piece", [100, 10_000])
+def test_a_picture_that_comes_in_pieces_is_stored_whole_under_a_safe_name(
+    lab: Lab, piece: int
+) -> None:
+    data = png()
+    said = sent_in_pieces(lab, data, piece=piece, name="../../<b>.png")
+    name = said[-1]["name"]
+    assert "/" not in name
+    assert (lab.paths.drop_in / name).read_bytes() == data
+    assert list(lab.paths.drop_in.iterdir()) == [lab.paths.drop_in / name]
+
+
+@pytest.mark.parametrize(
+    ("data", "named"),
+    [(b"", "empty"), (b"%PDF-1", "PDF"), (png()[:99], "damaged")],
+    ids=["empty", "another kind", "half of one"],
+)
+def test_what_is_no_picture_is_refused_with_what_it_is(lab: Lab, data: bytes, named: str) -> None:
+    (said,) = sent_in_pieces(lab, data, piece=1000, name="a.png")
+    assert named in said["error"]
+    assert said["remedy"]
+    assert list(lab.paths.drop_in.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"at": 5},
+        {"size": 10**12},
+        {"size": "9"},
+        {"at": None},
+        {"size": 3},  # less than comes
+    ],
+)
+def test_pieces_that_do_not_fit_together_are_refused(lab: Lab, wrong: dict[str, Any]) -> None:
+    async def story() -> None:
+        form = GenerationForm(lab)
+        message = {"action": "upload", "key": "k", "name": "a.png", "size": 50, "at": 0} | wrong
+        form._handle_custom_msg(message, [memoryview(b"12345")])
+        await until(lambda: answers(form))
+        assert "error" in answers(form)[0][0]
+        form.close()
+
+    asyncio.run(story())
+
+
+def test_a_page_opened_for_a_picture_begins_with_it(lab: Lab) -> None:
+    (lab.paths.drop_in / "sea.png").write_bytes(png())
+    shown, said = opened(lab, "input=sea.png")
+    assert said["good"]
+    assert shown["params"] == {"image": "sea.png"}
+    job = ask_as_shown(lab, shown | {"prompt": "a storm"})
+    assert job.params["image"] == "sea.png"
+
+
+@pytest.mark.parametrize("name", ["nothing.png", "../x.png", "%00", ".env.local", "a" * 3000])
+def test_a_page_opened_for_a_picture_that_is_not_there_says_so(lab: Lab, name: str) -> None:
+    shown, said = opened(lab, f"input={name}")
+    assert not said["good"]
+    assert shown["params"] == {}
+
+
+def test_a_picture_is_picked_from_the_newest_as_a_copy_that_stays(lab: Lab) -> None:
+    (lab.paths.drop_out / "a.png").write_bytes(png())
+    said = answered(lab, "pick", file="a.png", key="k")
+    (lab.paths.drop_out / "a.png").unlink()
+    assert (lab.paths.drop_in / said["name"]).is_file()
+    assert "error" in answered(lab, "pick", file="../a.png", key="k")
+
+
+def test_a_picture_of_a_filled_in_job_that_has_gone_says_so(lab: Lab) -> None:
+    async def story() -> None:
+        form = GenerationForm(lab)
+        press(form, "look", name="gone.png")
+        await until(lambda: "gone.png" in form.inputs)
+        assert "no picture" in form.inputs["gone.png"]["problem"]
+        form.close()
+
+    asyncio.run(story())
+
+
+# ------------------------------------------------------------------------------ what there is
+
+
+def test_a_workflow_put_into_its_folder_is_offered_and_a_bad_one_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(monkeypatch)
+    with make_lab(tmp_path, comfy_url="http://127.0.0.1:9") as lab:
+        (lab.paths.workflows / "odd.json").write_text("[]")
+
+        async def story() -> None:
+            form = GenerationForm(lab)
+            await until(lambda: "odd" in form.unavailable)
+            assert "odd" not in {each["name"] for each in form.backends}
+            form.close()
+
+        asyncio.run(story())
+
+
+def test_a_broken_file_of_styles_leaves_those_that_are_built_in(lab: Lab) -> None:
+    lab.paths.data.mkdir(exist_ok=True)
+    (lab.paths.data / "styles.json").write_bytes(b"\xff")
+
+    async def names() -> set[str]:
+        form = GenerationForm(lab)
+        form.close()
+        return {style["name"] for style in form.styles}
+
+    assert "Anime" in asyncio.run(names())
 
 
 def test_a_key_never_reaches_the_page(lab: Lab, tmp_path: Path) -> None:

@@ -12,14 +12,17 @@ from typing import Any
 import pytest
 from page import answers, connect, press, until
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from orchestrator.images import publish
 from orchestrator.jobs import Failure, Job, Status
 from orchestrator.lab import Lab
+from orchestrator.paths import Paths
 from orchestrator.recipes import Recipe
+from orchestrator.settings import Settings
 from orchestrator.testing import make_job, make_lab
 from orchestrator.widgets.gallery import HEAD, MOST, Gallery
-from orchestrator.widgets.pictures import facts, job_state, params
+from orchestrator.widgets.pictures import facts, job_state, sent
 
 BEGAN = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 HOSTILE = '<img src=x onerror="alert(1)">\u202e\n\x1b[31m'
@@ -285,7 +288,7 @@ def test_closing_the_view_ends_its_tasks_and_its_watching(lab: Lab) -> None:
 # ------------------------------------------------------------------------------ deeds
 
 
-def test_generate_again_asks_for_the_same_with_the_same_seed_and_vary_with_another(
+def test_again_asks_for_the_same_with_the_same_seed_and_vary_with_another(
     lab: Lab,
 ) -> None:
     async def story() -> None:
@@ -304,6 +307,77 @@ def test_generate_again_asks_for_the_same_with_the_same_seed_and_vary_with_anoth
         view.close()
 
     asyncio.run(story())
+
+
+def test_what_was_sent_for_a_prompt_is_sent_once_more_whatever_its_wildcards_say_now(
+    lab: Lab,
+) -> None:
+    async def story() -> None:
+        said = {"prompt": "a red fox, ink", "styles": ["Ink"], "negativePrompt": "blur"}
+        _, name = picture(lab, "a __colour__ fox", resolved=said, seed=5)
+        view = Gallery(lab)
+        told = (await ask(view, "recipe", file=name))["answer"]
+        assert (told["prompt"], told["sent"]) == ("a __colour__ fox", "a red fox, ink")
+        again = (await ask(view, "again", file=name))["answer"]
+        assert lab.job(again["id"]).job.text == "a red fox, ink"
+        view.close()
+
+    asyncio.run(story())
+
+
+def test_a_picture_of_another_program_is_made_again_with_a_word_on_what_will_differ(
+    lab: Lab,
+) -> None:
+    async def story() -> None:
+        info = PngInfo()
+        info.add_text(
+            "parameters",
+            "a fox\nNegative prompt: blur\nSteps: 7, Sampler: Euler a, Seed: 9, Size: 64x64",
+        )
+        Image.new("RGB", (64, 64)).save(lab.paths.drop_out / "theirs.png", pnginfo=info)
+        view = Gallery(lab)
+        told = (await ask(view, "recipe", file="theirs.png"))["answer"]
+        assert told["repeatable"]
+        assert ["steps", "7"] in told["facts"]
+        again = (await ask(view, "again", file="theirs.png"))["answer"]
+        assert again["seed"] == "9"
+        assert any("checkpoint" in note for note in again["notes"])
+        view.close()
+
+    asyncio.run(story())
+
+
+def test_a_film_cannot_be_begun_with(lab: Lab) -> None:
+    async def story() -> None:
+        box = b"\0\0\0\x14ftypisom\0\0\0\0isom"
+        (lab.paths.drop_out / "film.mp4").write_bytes(box)
+        view = Gallery(lab)
+        (shown,) = (await window(view))["items"]
+        assert shown["film"]
+        assert shown["moves"]
+        assert "film" in (await ask(view, "use", file="film.mp4"))["error"]
+        assert list(lab.paths.drop_in.iterdir()) == []
+        view.close()
+
+    asyncio.run(story())
+
+
+def test_a_price_that_was_agreed_to_needs_no_other_confirmation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(monkeypatch)
+    said = {"comfy_url": "http://127.0.0.1:9", "orchestrator_confirm_above": "0.01"}
+    with Lab(Paths.init(tmp_path), Settings.model_validate(said)) as lab:
+
+        async def story() -> None:
+            _, name = picture(lab, "a dear fox", backend="flux", params={"aspect_ratio": "1:1"})
+            view = Gallery(lab)
+            assert (await ask(view, "recipe", file=name))["answer"]["price"] == "$0.06"
+            assert "more than $0.01" in (await ask(view, "again", file=name))["error"]
+            assert "answer" in await ask(view, "again", file=name, sure=True)
+            view.close()
+
+        asyncio.run(story())
 
 
 def test_what_has_no_recipe_cannot_be_made_again(lab: Lab) -> None:
@@ -420,11 +494,18 @@ def test_a_recipe_of_a_paid_backend_tells_the_price_and_one_of_an_unknown_backen
     asyncio.run(story())
 
 
-def test_facts_and_parameters_take_whatever_a_recipe_holds() -> None:
+def test_facts_take_whatever_a_recipe_holds() -> None:
     strange = {"params": {"Seed": 1, "loras": [{"a": 1}], HOSTILE: None, "steps": 0}, "seed": None}
-    assert [name for name, _ in facts(strange)] == ["loras", "steps"]
-    assert params(strange, same_seed=True) == {"loras": [{"a": 1}], HOSTILE: None, "steps": 0}
+    assert [name for name, _ in facts(strange)] == ["LoRAs", "steps"]
     assert facts({}) == []
+    odd: list[dict[str, Any]] = [
+        {"resolved": 7},
+        {"workflow": "x"},
+        {"workflow": {"1": 2}, "resolved": {"prompt": None}},
+    ]
+    for recipe in odd:
+        assert facts(recipe) == []
+        assert sent(recipe) == ""
 
 
 def test_a_job_without_pictures_says_why() -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from orchestrator.errors import InvalidTransition
-from orchestrator.jobs import Failure, Job, Phase, Progress, Status
+from orchestrator.jobs import Failure, Job, Phase, Progress, Resolved, Status
 from orchestrator.testing import make_job
 from orchestrator.widgets.rows import actions, label, live, needs_second_click, row, settings
 
@@ -34,6 +34,7 @@ STATES = {
     "draft": make_job(status=Status.CREATED, hold=True),
     "dropped in": make_job(status=Status.CREATED),
     "queued": make_job(),
+    "held": make_job().claim(worker="w", host="h", slot=None, now=NOW).put_aside(BROKEN),
     "running": running(),
     "failed": failed(),
     "cancelled": make_job().cancel(now=NOW),
@@ -55,6 +56,14 @@ def test_a_job_has_the_buttons_that_would_do_something_and_no_others(state: str)
     assert ("delete" in offered) is job.is_terminal
     assert {"raise", "lower"} <= offered or job.is_terminal or job.status is Status.RUNNING
     assert "duplicate" in offered
+
+
+def test_a_held_job_tells_why_and_what_to_do_and_not_that_it_is_tried_again() -> None:
+    shown = row(STATES["held"])
+    assert (shown["label"], shown["failure"]["text"]) == ("held", "Held. It is away")
+    assert shown["failure"]["remedy"] == "Start it."
+    assert row(STATES["held"].release(now=NOW))["failure"] is None
+    assert label(STATES["draft"]) == "draft"
 
 
 def test_a_job_that_is_being_cancelled_says_so_and_cannot_be_cancelled_again() -> None:
@@ -118,3 +127,30 @@ def test_progress_stays_within_its_bar() -> None:
 def test_the_seed_is_named_first_and_the_old_system_s_names_are_understood() -> None:
     job = make_job(params={"samplerName": "euler", "seed": 0, "steps": 4, "unknown": "x"})
     assert settings(job) == [["seed", "0"], ["steps", "4"], ["sampler", "euler"]]
+
+
+def test_lists_are_said_in_words() -> None:
+    loras = [{"name": "<b>ink", "strength": 0.8}, {"name": "fog"}, "odd"]
+    job = make_job(params={"loras": loras, "styles": ["Anime", "Photo"]})
+    assert settings(job) == [["styles", "Anime, Photo"], ["LoRAs", "<b>ink 0.8, fog 1, odd"]]
+
+
+def test_a_row_says_what_was_sent_only_when_it_was_something_else() -> None:
+    job = make_job("a __colour__ fox")
+    assert row(job)["sent"] == ""
+    assert row(job.having(resolved=Resolved(prompt="a red\nfox")))["sent"] == "a red fox"
+
+
+def test_a_film_is_known_by_its_backend_or_its_file() -> None:
+    film = running().finish(["/x/a.MP4"], now=NOW)
+    assert row(film)["moves"]
+    assert row(make_job(backend="svd"))["moves"]
+    assert not row(STATES["done"])["moves"]
+
+
+def test_a_job_put_aside_says_why_and_can_be_run() -> None:
+    aside = make_job().claim(worker="w", host="h", slot=None, now=NOW).put_aside(BROKEN)
+    shown = row(aside)
+    assert shown["label"] == "held"
+    assert shown["failure"]["text"] == "Held. It is away"
+    assert shown["actions"][0] == "run"

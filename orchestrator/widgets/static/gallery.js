@@ -140,15 +140,15 @@ export default {
       box.look();
     };
     const submit = async (action, item, button, words) => {
-      const said = await carry(button, action, { file: item.file });
-      if (said) toast.say(`${words} Job ${said.short} is in the queue${said.seed ? ` with seed ${said.seed}` : ""}.`, dashboard);
+      const said = await carry(button, action, { file: item.file, sure: true }); // its price stood on the button
+      if (said) toast.say([`${words} Job ${said.short} is in the queue${said.seed ? ` with seed ${said.seed}` : ""}.`, ...said.notes.map(sentence)].join(" "), dashboard);
     };
     const deeds = {
       again: (item, button) => submit("again", item, button, "Same recipe, same seed."),
       vary: (item, button) => submit("vary", item, button, "Same recipe, new seed."),
       async use(item, button) {
         const said = await carry(button, "use", { file: item.file });
-        if (!said) return;
+        if (!said || askForm("input", said.name)) return;
         const copy = async () => {
           const done = await copyText(said.name, box.isOpen ? document.querySelector("dialog[open]") : view);
           toast.say(done ? "The name is on the clipboard." : "The browser does not let this page copy.", { bad: !done });

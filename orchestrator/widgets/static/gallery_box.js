@@ -9,8 +9,9 @@ const SWIPE_PX = 60;
 // The picture itself. At zoom 1 it fits; `told` hears of every change.
 const stage = ({ told, swiped }) => {
   const img = h("img", { alt: "", draggable: false });
+  const film = h("video", { controls: true, loop: true, muted: true, autoplay: true, playsInline: true, hidden: true });
   const wait = h("p", { class: "lab-viewer-wait", role: "status" });
-  const node = h("div", { class: "lab-viewer-stage", tabIndex: -1 }, img, wait);
+  const node = h("div", { class: "lab-viewer-stage", tabIndex: -1 }, img, film, wait);
   const fingers = new Map(); // pointer id -> where it is
   let size = { width: 1, height: 1 };
   let fit = 1; // pixels of the window for one of the picture
@@ -19,6 +20,13 @@ const stage = ({ told, swiped }) => {
   let began = null;
   let loading = 0;
 
+  const stop = () => {
+    film.onerror = null;
+    film.pause();
+    film.removeAttribute("src");
+    film.load(); // what is not there yet need not come any more
+    show(film, false);
+  };
   const clamp = (value, most) => Math.max(-most, Math.min(most, value));
   const place = () => {
     const { clientWidth: width, clientHeight: height } = node;
@@ -55,11 +63,13 @@ const stage = ({ told, swiped }) => {
   };
 
   node.addEventListener("wheel", (event) => {
+    if (!film.hidden) return;
     event.preventDefault();
     zoomTo(zoom * Math.exp(-event.deltaY / (event.deltaMode ? 20 : 400)), fromMiddle(event));
   }, { passive: false });
-  node.addEventListener("dblclick", (event) => zoomTo(zoom > 1 ? 1 : Math.max(2, 1 / fit), fromMiddle(event)));
+  node.addEventListener("dblclick", (event) => film.hidden && zoomTo(zoom > 1 ? 1 : Math.max(2, 1 / fit), fromMiddle(event)));
   node.addEventListener("pointerdown", (event) => {
+    if (event.target === film) return; // its own controls
     node.setPointerCapture(event.pointerId);
     fingers.set(event.pointerId, fromMiddle(event));
     began = { ...fromMiddle(event), touch: event.pointerType === "touch" && fingers.size === 1 && zoom === 1 };
@@ -99,9 +109,11 @@ const stage = ({ told, swiped }) => {
       zoomTo(1);
     },
     pan,
-    // its thumbnail at once, itself when it has come
+    // its thumbnail at once, itself when it has come; a film plays by itself, without its sound
     async put(item) {
       const mine = (loading += 1);
+      stop();
+      show(img, !item.film);
       size = { width: item.width || 512, height: item.height || 512 };
       zoom = 1;
       at = { x: 0, y: 0 };
@@ -109,6 +121,13 @@ const stage = ({ told, swiped }) => {
       img.src = item.thumb;
       say(wait, "");
       place();
+      node.classList.toggle("lab-film", item.film);
+      if (item.film) {
+        film.onerror = () => mine === loading && say(wait, "This browser cannot play the film: download it.");
+        film.src = fileUrl(item);
+        show(film, true);
+        return;
+      }
       const whole = new Image();
       whole.src = fileUrl(item);
       try {
@@ -118,9 +137,11 @@ const stage = ({ told, swiped }) => {
         if (mine === loading) say(wait, "The picture cannot be shown: it was moved, deleted or is damaged.");
       }
     },
+    get isFilm() { return !film.hidden; },
     clear: () => {
       loading += 1;
       img.removeAttribute("src");
+      stop();
     },
     end: () => resized.disconnect(),
   };
@@ -156,6 +177,7 @@ const viewer = ({ grid, ask, toast, deeds, home }) => {
 
   const title = h("bdi", { class: "lab-viewer-title" });
   const prompt = h("p", { class: "lab-viewer-prompt" });
+  const sent = h("p", { class: "lab-viewer-sent", hidden: true });
   const note = h("p", { class: "lab-note", hidden: true });
   const facts = h("dl", { class: "lab-viewer-facts" });
   const json = h("pre", { tabIndex: 0, "aria-label": "Recipe as JSON" });
@@ -181,9 +203,9 @@ const viewer = ({ grid, ask, toast, deeds, home }) => {
     };
     return { node, rest };
   };
-  const price = () => (recipe && recipe.price ? recipe.price.split(" ")[0] : "");
-  const { node: again, rest: restAgain } = making("Generate again", () => deeds.again(item, again));
-  const { node: vary, rest: restVary } = making("Vary", () => deeds.vary(item, vary));
+  const price = () => (recipe && recipe.price) || "";
+  const { node: again, rest: restAgain } = making("Again", () => deeds.again(item, again));
+  const { node: vary, rest: restVary } = making("Again, other seed", () => deeds.vary(item, vary));
   const use = pressable("Use as input", () => deeds.use(item, use));
   const star = pressable("☆ Favourite", () => deeds.star(item));
   const save = h("a", { class: "lab-button" }, "Download");
@@ -194,7 +216,7 @@ const viewer = ({ grid, ask, toast, deeds, home }) => {
   shut.classList.add("lab-viewer-shut");
   again.title = "A new job with the same recipe and the same seed";
   vary.title = "A new job with the same recipe and another seed";
-  use.title = "Copies the picture into the input folder";
+  use.title = "The next picture begins with this one";
   const box = h(
     "dialog",
     { class: "lab-viewer", "aria-label": "Picture", "data-lm-suppress-shortcuts": "true" },
@@ -203,7 +225,7 @@ const viewer = ({ grid, ask, toast, deeds, home }) => {
       "div",
       { class: "lab-viewer-side" },
       h("header", {}, title),
-      h("div", { class: "lab-viewer-scroll" }, prompt, note, facts, h("div", { class: "lab-viewer-copies" }, copyPrompt, copy), whole),
+      h("div", { class: "lab-viewer-scroll" }, prompt, sent, note, facts, h("div", { class: "lab-viewer-copies" }, copyPrompt, copy), whole),
       h("div", { class: "lab-viewer-deeds" }, again, vary, use, star, save, remove),
     ),
     shut,
@@ -236,6 +258,9 @@ const viewer = ({ grid, ask, toast, deeds, home }) => {
     say(prompt, item.prompt);
     show(prompt, Boolean(item.prompt));
     show(note, false);
+    show(sent, false);
+    hold(use, item.film);
+    show(bar, !item.film);
     list(file());
     show(whole, false);
     whole.open = false;
@@ -260,6 +285,8 @@ const viewer = ({ grid, ask, toast, deeds, home }) => {
       show(prompt, Boolean(said.prompt));
       say(note, said.note);
       show(note, Boolean(said.note));
+      say(sent, `Sent: ${said.sent}`);
+      show(sent, Boolean(said.sent));
       list([...file(), ...said.facts]);
       say(json, said.text);
       show(whole, Boolean(said.text));
@@ -291,7 +318,7 @@ const viewer = ({ grid, ask, toast, deeds, home }) => {
     }
     for (const next of [index + 1, index - 1]) {
       const beside = grid.itemAt(next);
-      if (beside) new Image().src = fileUrl(beside);
+      if (beside && !beside.film) new Image().src = fileUrl(beside);
     }
   };
   const go = (by) => {
@@ -303,7 +330,7 @@ const viewer = ({ grid, ask, toast, deeds, home }) => {
     if (!box.open) return;
     event.stopPropagation();
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const inText = event.target === json;
+    const inText = event.target === json || event.target.tagName === "VIDEO";
     const zoomed = picture.zoom > 1;
     const arrows = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
     if (arrows && zoomed && !inText) picture.pan(arrows[0] * PAN_PX, arrows[1] * PAN_PX);

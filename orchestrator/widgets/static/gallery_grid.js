@@ -147,12 +147,14 @@ const pictureGrid = ({ ask, act, stickyBottom }) => {
       item.owned ? item.backend : "no job on record",
       moment(item.created),
       item.favourite ? "favourite" : "",
+      item.moves ? "moving" : "",
     ].filter(Boolean).join(", ");
 
   const makeCell = () => {
     const img = h("img", { alt: "", decoding: "async", draggable: false });
     const none = h("span", { class: "lab-pic-none", hidden: true }, "No preview");
     const orphan = h("span", { class: "lab-pic-orphan" }, "No job on record");
+    const moves = h("span", { class: "lab-pic-moves", hidden: true }, icon("M8 5l11 7-11 7z"));
     const title = h("bdi", { class: "lab-pic-title" });
     const facts = h("span", { class: "lab-pic-facts" });
     const check = h("button", { class: "lab-pic-check", type: "button", tabIndex: -1, "aria-label": "Select" }, "✓");
@@ -160,7 +162,7 @@ const pictureGrid = ({ ask, act, stickyBottom }) => {
     const node = h(
       "div",
       { class: "lab-pic", role: "gridcell", tabIndex: -1 },
-      h("div", { class: "lab-pic-frame" }, img, none, orphan, check, star),
+      h("div", { class: "lab-pic-frame" }, img, none, orphan, moves, check, star),
       h("div", { class: "lab-pic-caption" }, title, facts),
     );
     const cell = { node, item: null, index: -1 };
@@ -185,6 +187,7 @@ const pictureGrid = ({ ask, act, stickyBottom }) => {
         cell.item = item;
         say(title, item.prompt || item.file);
         show(orphan, !item.owned);
+        show(moves, item.moves);
         star.setAttribute("aria-pressed", String(item.favourite));
         show(star, !item.trashed);
         node.title = `${item.prompt ? `${item.prompt}\n` : ""}${item.file}\n${item.width} × ${item.height} · ${bytes(item.size)} · ${moment(item.created)}`;

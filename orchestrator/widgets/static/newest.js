@@ -21,7 +21,7 @@ export default {
         const small = model.get("thumbnails");
         box.open(items.map((each) => ({ ...each, small: small[each.key] })), items.findIndex((each) => each.key === item.key));
       };
-      const button = h("button", { type: "button", title: item.prompt, "aria-label": `Show picture: ${item.prompt}`, onclick: open }, img);
+      const button = h("button", { type: "button", title: item.prompt, "aria-label": `Show picture: ${item.prompt}`, onclick: open }, img, item.moves ? h("span", { class: "lab-row-moves", "aria-hidden": "true" }, icon("M8 5l11 7-11 7z")) : null);
       return h("li", {}, button);
     };
     const draw = () => {

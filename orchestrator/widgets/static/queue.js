@@ -142,7 +142,8 @@ export default {
       let row = {};
       let waiting; // for a pressed button's answer
       const img = h("img", { alt: "", hidden: true, decoding: "async" });
-      const picture = h("button", { class: "lab-row-picture", type: "button", tabIndex: -1, "aria-hidden": "true", onclick: () => row.pictures && look(row) }, img);
+      const moves = h("span", { class: "lab-row-moves", hidden: true }, icon(...PLAY));
+      const picture = h("button", { class: "lab-row-picture", type: "button", tabIndex: -1, "aria-hidden": "true", onclick: () => row.pictures && look(row) }, img, moves);
       const prompt = h("button", { class: "lab-row-prompt", type: "button" });
       const whole = () => showTip(prompt, row.whole);
       for (const event of ["mouseenter", "focus", "click"]) prompt.addEventListener(event, whole);
@@ -155,13 +156,14 @@ export default {
       const priority = badge("lab-row-priority");
       const age = h("time", { class: "lab-muted" });
       const length = h("span", { class: "lab-muted" });
+      const cost = h("span", { class: "lab-muted lab-row-cost", title: "What the service has charged" });
       const id = h("code", { class: "lab-muted" });
       const bar = progressBar();
       const failure = failureBox();
       const buttons = h("div", { class: "lab-row-buttons" });
       node.append(
         picture,
-        h("div", { class: "lab-row-main" }, prompt, h("div", { class: "lab-row-facts" }, status, backend, priority, age, length, id), bar),
+        h("div", { class: "lab-row-main" }, prompt, h("div", { class: "lab-row-facts" }, status, backend, priority, age, length, cost, id), bar),
         buttons,
         failure,
       );
@@ -234,6 +236,8 @@ export default {
         say(status, row.label);
         say(backend, row.backend);
         say(priority, row.priority ? `priority ${row.priority > 0 ? "+" : ""}${row.priority}` : "");
+        say(cost, row.cost ? `$${row.cost}` : "");
+        show(moves, Boolean(row.moves && row.pictures));
         say(id, row.short);
         id.title = row.id;
         age.dateTime = row.created;

@@ -57,6 +57,17 @@ const pageUrl = (slug) => {
   return link ? link.href : null;
 };
 
+// Opens the form for something: `again=JOB`, `vary=JOB`, `input=NAME`. The one on this page, or else the dashboard's;
+// false where there is neither.
+const FORM_EVENT = "lab-form-asked";
+const askForm = (word, value) => {
+  const query = `${word}=${encodeURIComponent(value)}`;
+  if (!document.dispatchEvent(new CustomEvent(FORM_EVENT, { detail: query, cancelable: true }))) return true;
+  const page = pageUrl("dashboard");
+  if (page) location.assign(`${page}?${query}`);
+  return Boolean(page);
+};
+
 // A button whose first press asks a question; the second, soon after, means it. `question` says "" for no need.
 const SURE_MS = 6000;
 const asking = (button, question, act) => {
@@ -177,12 +188,12 @@ const took = (row) => {
   return row.status === "running" ? span(length(row.started, Date.now())) : "";
 };
 
-// An <img> from bytes of a trait or a message. The old picture goes only when the new one is there.
+// An <img> or a <video> from bytes of a trait or a message. The old picture goes only when the new one is there.
 const paint = (img, bytes, mime = "") => {
   const url = URL.createObjectURL(new Blob([bytes], mime ? { type: mime } : {}));
   const old = img.dataset.url;
   img.dataset.url = url;
-  img.onload = img.onerror = () => old && URL.revokeObjectURL(old);
+  img.onload = img.onloadeddata = img.onerror = () => old && URL.revokeObjectURL(old);
   img.src = url;
   show(img, true);
 };
@@ -234,19 +245,29 @@ const failureBox = () => {
 // A dialog with a whole picture, asked for when it is shown; arrow keys go through `items`.
 const lightbox = (model, heard, parent) => {
   const img = h("img", { alt: "" });
+  const film = h("video", { controls: true, loop: true, muted: true, autoplay: true, playsInline: true, hidden: true });
   const wait = h("p", { class: "lab-box-wait", role: "status" });
   const text = h("p", { class: "lab-box-prompt" });
+  const sentText = h("p", { class: "lab-box-sent lab-muted" });
   const facts = h("dl", { class: "lab-box-facts" });
   const save = h("a", { class: "lab-button" }, "Save");
   const canvas = h("a", { class: "lab-button", hidden: true }, "Open in Canvas");
+  const use = (word, value) => () => {
+    const item = items[at];
+    box.close();
+    askForm(word, value(item));
+  };
+  const again = h("button", { class: "lab-button", type: "button", title: "Fills the form with the same settings and seed", onclick: use("again", (item) => item.id) }, "Again");
+  const vary = h("button", { class: "lab-button", type: "button", title: "Fills the form with the same settings and no seed", onclick: use("vary", (item) => item.id) }, "Again, other seed");
+  const begin = h("button", { class: "lab-button", type: "button", title: "The next picture begins with this one", onclick: () => pick() }, "Use as input");
   const back = h("button", { class: "lab-button lab-box-go", type: "button", "aria-label": "Newer picture", onclick: () => go(-1) }, "‹");
   const next = h("button", { class: "lab-button lab-box-go", type: "button", "aria-label": "Older picture", onclick: () => go(1) }, "›");
   const shut = h("button", { class: "lab-button", type: "button", onclick: () => box.close() }, "Close");
   const box = h(
     "dialog",
     { class: "lab-box", "aria-label": "Picture", "data-lm-suppress-shortcuts": "true" },
-    h("div", { class: "lab-box-stage" }, back, h("div", { class: "lab-box-picture" }, img, wait), next),
-    h("div", { class: "lab-box-caption" }, text, facts, h("div", { class: "lab-box-buttons" }, save, canvas, shut)),
+    h("div", { class: "lab-box-stage" }, back, h("div", { class: "lab-box-picture" }, img, film, wait), next),
+    h("div", { class: "lab-box-caption" }, text, sentText, facts, h("div", { class: "lab-box-buttons" }, again, vary, begin, save, canvas, shut)),
   );
   parent.append(box);
   let items = [];
@@ -254,17 +275,33 @@ const lightbox = (model, heard, parent) => {
   const whole = new Map(); // key -> { bytes, mime }, of what was looked at last
 
   const put = ({ bytes, mime }) => {
-    paint(img, bytes, mime);
+    const moves = mime.startsWith("video/");
+    if (moves) unpaint(img);
+    else unpaint(film);
+    const shown = moves ? film : img;
+    paint(shown, bytes, mime);
     say(wait, "");
     const item = items[at];
-    save.href = img.dataset.url;
+    save.href = shown.dataset.url;
+    show(begin, !moves && canAsk());
     save.download = `${item.id}${item.index ? `-${item.index + 1}` : ""}.${mime.split("/")[1].replace("jpeg", "jpg")}`;
     show(save, true);
+  };
+  const canAsk = () => Boolean(pageUrl("dashboard") || document.querySelector(".lab-form"));
+  const pick = () => {
+    const item = items[at];
+    begin.setAttribute("aria-disabled", "true");
+    model.send({ action: "use", key: item.key, id: item.id, index: item.index });
   };
   const draw = () => {
     const item = items[at];
     img.alt = item.whole || "Picture";
     say(text, item.whole || "");
+    say(sentText, item.sent ? `Sent: ${item.sent}` : "");
+    for (const node of [again, vary]) show(node, canAsk());
+    show(begin, false); // until it is known whether it is a film
+    begin.removeAttribute("aria-disabled");
+    unpaint(film);
     const rows = [...item.settings, ["backend", item.backend], ["job", item.short]];
     if (item.cost) rows.push(["cost", `$${item.cost}`]);
     facts.replaceChildren(...rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
@@ -285,6 +322,13 @@ const lightbox = (model, heard, parent) => {
     draw();
   };
   heard.on("msg:custom", (message, buffers) => {
+    if (message.kind === "used" && box.open && items[at].key === message.key) {
+      begin.removeAttribute("aria-disabled");
+      if (message.error) return say(wait, `${sentence(message.error)} ${message.remedy}`);
+      box.close();
+      askForm("input", message.name);
+      return;
+    }
     if (message.kind !== "picture" || !box.open || items[at].key !== message.key) return;
     if (message.error) return say(wait, `${sentence(message.error)} ${message.remedy}`);
     const picture = { bytes: buffers[0], mime: message.mime };
@@ -294,14 +338,17 @@ const lightbox = (model, heard, parent) => {
   });
   box.addEventListener("keydown", (event) => {
     event.stopPropagation();
-    if (items.length < 2) return;
+    if (items.length < 2 || event.target === film) return;
     if (event.key === "ArrowRight") go(1);
     if (event.key === "ArrowLeft") go(-1);
   });
   box.addEventListener("click", (event) => {
     if (event.target === box) box.close();
   });
-  box.addEventListener("close", () => unpaint(img));
+  box.addEventListener("close", () => {
+    unpaint(img);
+    unpaint(film);
+  });
   return {
     open(shown, index = 0) {
       items = shown;
