@@ -59,7 +59,7 @@ MODELS = (
     Rule(
         name="unknown_sampler",
         symptom="The server has no such sampler or scheduler",
-        cause="{host} does not know the sampler {sampler}, or the scheduler.",
+        cause="{host} has no sampler, or no scheduler, of the name that was asked for.",
         remedy="Use one of the names in the message, or let the nearest one be taken.",
         kinds=frozenset({"unknown_sampler"}),
         offer=facts.other_sampler,
