@@ -170,7 +170,7 @@ class Hosts:
             if host.is_away:
                 continue
             try:
-                host.queue = (await host.client.system_stats()).queue_remaining or 0
+                host.queue = await host.client.queue_length()
                 if host.offered is None or time.monotonic() - learnt_at > INFO_EVERY_S:
                     await self._learn(host)
                     learnt_at = time.monotonic()

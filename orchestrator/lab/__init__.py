@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.lab.looking import Looking
+from orchestrator.lab.money import Money
 from orchestrator.lab.queue import Queue
 from orchestrator.lab.requests import Requests
 from orchestrator.lab.working import Working
@@ -11,7 +12,7 @@ from orchestrator.offers import Offers
 __all__ = ["Lab", "Offers"]
 
 
-class Lab(Requests, Queue, Looking, Working):
+class Lab(Requests, Queue, Money, Looking, Working):
     """The jobs, the pictures and the services of one paths.json.
 
     Cheap to make: nothing runs in the background until something is waited for or `worker` is entered.

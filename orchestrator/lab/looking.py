@@ -7,15 +7,11 @@ import contextlib
 import time
 from collections.abc import Iterator
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from orchestrator import health, offers, tables
-from orchestrator.connectors.bfl import BFL
 from orchestrator.errors import (
-    OrchestratorError,
-    ParamsInvalid,
     PathOutside,
     RequestInvalid,
 )
@@ -24,16 +20,13 @@ from orchestrator.health import HealthReport
 from orchestrator.jobs import Job, Status
 from orchestrator.lab import history
 from orchestrator.lab.core import Core
-from orchestrator.ledger import Purchase
 from orchestrator.offers import Offers
 from orchestrator.paths import inside
-from orchestrator.spending import Spending
 
 if TYPE_CHECKING:
     import pandas
 
 
-PROBE_S = 2.0
 OFFERS_AGE_S = 60.0
 
 
@@ -135,42 +128,6 @@ class Looking(Core):
     async def _ask_offers(self) -> Offers:
         known = await asyncio.to_thread(self.catalogue.all)
         return await offers.ask(self.comfy_hosts(), library=self.library, backends=known)
-
-    async def spending(self) -> Spending:
-        """What paid pictures have cost by day and backend, what the budget leaves, and the service's credits."""
-        credits = await self._credits()
-        return await asyncio.to_thread(self.ledger.spending, self.budget, credits=credits)
-
-    async def _credits(self) -> Decimal | None:
-        """The credits of the account; None without a key, or when it does not say within seconds."""
-        if self.settings.bfl_api_key is None:
-            return None
-        client = BFL(self.settings.bfl_base_url, self.settings.bfl_api_key)
-        try:
-            async with asyncio.timeout(PROBE_S):
-                return Decimal(str(await client.credits()))
-        except (OrchestratorError, TimeoutError):
-            return None
-        finally:
-            await client.close()
-
-    def correct_spending(self, key: str, usd: Decimal) -> None:
-        """Say what a purchase of unknown outcome has cost, as the account's usage shows it; 0 when it was not made.
-
-        `key` is that of one of `spending().undecided`. Raises ParamsInvalid for any other, and for what is no amount.
-        """
-        if not usd.is_finite() or usd < 0:
-            raise ParamsInvalid(
-                f"{usd} is not an amount of money",
-                remedy="Give USD such as 0.06; 0 when nothing was charged.",
-            )
-        undecided: Purchase | None = self.ledger.totals().reserved.get(key)
-        if undecided is None:
-            raise ParamsInvalid(
-                f"No purchase {key[:80]!r} is undecided",
-                remedy="`orchestrator spending` lists them.",
-            )
-        self.ledger.correct(undecided, usd)
 
     async def health(self) -> HealthReport:
         """What runs, what does not, and what to do about it."""

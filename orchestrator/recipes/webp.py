@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from orchestrator.errors import ImageInvalid
 
-ALPHA, EXIF_FLAG, XMP_FLAG, ANIMATED = 0x10, 0x08, 0x04, 0x02  # of VP8X
+ALPHA, EXIF_FLAG, XMP_FLAG = 0x10, 0x08, 0x04  # of VP8X
 FLAGS = {b"EXIF": EXIF_FLAG, b"XMP ": XMP_FLAG}
 LOSSLESS = 0x2F  # how a VP8L stream begins
 KEY_FRAME = b"\x9d\x01\x2a"  # how a VP8 key frame begins, after three bytes
@@ -41,11 +41,6 @@ def size(data: bytes) -> tuple[int, int]:
             width, height = struct.unpack_from("<HH", data, start + 14)
             return width & 0x3FFF, height & 0x3FFF  # the upper two bits are a scale for showing
     raise ImageInvalid("The WEBP picture is damaged: it does not say its size")
-
-
-def is_animated(data: bytes) -> bool:
-    """Whether it has frames."""
-    return data[12:16] == b"VP8X" and bool(data[20] & ANIMATED)
 
 
 def payload(data: bytes, name: bytes) -> bytes | None:

@@ -38,7 +38,6 @@ from orchestrator.errors import (
     WorkflowRejected,
 )
 from orchestrator.workflows import (
-    Graph,
     Inputs,
     Offered,
     Workflow,
@@ -215,39 +214,6 @@ def test_whatever_the_parameters_allow_the_server_takes(name: str, data: Any) ->
     assert len(written) == 1
     again = built(backend, params, offered=Offered(info), prompt=prompt)
     assert json.dumps(workflow) == json.dumps(again)
-
-
-@pytest.mark.parametrize("name", SERVERS)
-def test_every_node_of_the_graph_is_as_the_server_declares_it(name: str) -> None:
-    graph = Graph()
-    loaded = graph.checkpoint_loader_simple(ckpt_name=SD35)
-    model = graph.model_sampling_sd3(model=loaded.model, shift=3.0)
-    text = graph.clip_text_encode(clip=loaded.clip, text="")
-    early = graph.conditioning_set_timestep_range(conditioning=text, start=0.0, end=0.1)
-    nothing = graph.conditioning_zero_out(conditioning=text)
-    late = graph.conditioning_set_timestep_range(conditioning=nothing, start=0.1, end=1.0)
-    latent = graph.ksampler(
-        model=model,
-        positive=text,
-        negative=graph.conditioning_combine(conditioning_1=early, conditioning_2=late),
-        latent_image=graph.empty_sd3_latent_image(width=64, height=64, batch_size=1),
-        seed=0,
-        steps=1,
-        cfg=1.0,
-        sampler_name="euler",
-        scheduler="normal",
-        denoise=1.0,
-    )
-    graph.preview_image(images=graph.vae_decode(samples=latent, vae=loaded.vae))
-    assert check_against(graph.to_api(), stocked(name)) == []
-
-
-@pytest.mark.parametrize("name", SERVERS)
-def test_a_diffusion_model_alone_is_loaded_by_a_loader_of_its_own(name: str) -> None:
-    graph = Graph()
-    graph.unet_loader(unet_name="x.safetensors")
-    (problem,) = check_against(graph.to_api(), stocked(name))
-    assert problem.input == "unet_name"
 
 
 # ------------------------------------------------------------------------------ the steps

@@ -36,28 +36,6 @@ class ConditioningNodes(Nodes):
         node = self._add("CLIPSetLastLayer", stop_at_clip_layer=stop_at_clip_layer, clip=clip)
         return Clip(node, 0)
 
-    def conditioning_zero_out(self, *, conditioning: Conditioning) -> Conditioning:
-        """An encoded prompt that says nothing."""
-        return Conditioning(self._add("ConditioningZeroOut", conditioning=conditioning), 0)
-
-    def conditioning_set_timestep_range(
-        self, *, conditioning: Conditioning, start: float, end: float
-    ) -> Conditioning:
-        """A prompt that counts only in a part of the steps, from 0 to 1."""
-        node = self._add(
-            "ConditioningSetTimestepRange", start=start, end=end, conditioning=conditioning
-        )
-        return Conditioning(node, 0)
-
-    def conditioning_combine(
-        self, *, conditioning_1: Conditioning, conditioning_2: Conditioning
-    ) -> Conditioning:
-        """Both of two prompts."""
-        node = self._add(
-            "ConditioningCombine", conditioning_1=conditioning_1, conditioning_2=conditioning_2
-        )
-        return Conditioning(node, 0)
-
     def svd_img2vid_conditioning(
         self,
         *,

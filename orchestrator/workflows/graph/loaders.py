@@ -47,10 +47,6 @@ class LoaderNodes(Nodes):
             model=Model(node, 0), clip_vision=ClipVision(node, 1), vae=Vae(node, 2)
         )
 
-    def unet_loader(self, *, unet_name: str, weight_dtype: str = "default") -> Model:
-        """Load a model that comes without its encoders and VAE."""
-        return Model(self._add("UNETLoader", unet_name=unet_name, weight_dtype=weight_dtype), 0)
-
     def triple_clip_loader(self, *, clip_name1: str, clip_name2: str, clip_name3: str) -> Clip:
         """Load the three text encoders of SD 3, in any order."""
         node = self._add(

@@ -43,10 +43,6 @@ class PictureNodes(Nodes):
         """Write the pictures."""
         self._add("SaveImage", images=images, filename_prefix=filename_prefix)
 
-    def preview_image(self, *, images: Image) -> None:
-        """Show the pictures; their files last until the server ends."""
-        self._add("PreviewImage", images=images)
-
     def save_animated_webp(
         self,
         *,

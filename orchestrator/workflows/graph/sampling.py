@@ -74,10 +74,6 @@ class SamplingNodes(Nodes):
         )
         return Latent(node, 0)
 
-    def model_sampling_sd3(self, *, model: Model, shift: float) -> Model:
-        """How SD 3 spreads its steps; more shift, more steps for the composition."""
-        return Model(self._add("ModelSamplingSD3", shift=shift, model=model), 0)
-
     def video_linear_cfg_guidance(self, *, model: Model, min_cfg: float) -> Model:
         """A cfg that grows from `min_cfg` at the first frame to the sampler's at the last."""
         return Model(self._add("VideoLinearCFGGuidance", min_cfg=min_cfg, model=model), 0)
