@@ -173,6 +173,7 @@ def test_a_comfyui_that_does_not_answer_is_started_from_comfyroot_and_adopted_by
             assert took_s < 15
         await asyncio.to_thread(second.comfyuis[0].stop)
         assert not _answers(url)
+        assert server.process() is None  # and its zombie, a child of this test, is buried
 
     with make_lab(tmp_path / "lab", comfy_url=url) as lab:
         lab.paths = lab.paths.model_copy(update={"comfy_root": root})
