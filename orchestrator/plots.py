@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from datetime import datetime, tzinfo
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta, tzinfo
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 60.0  # the first drawing on a machine makes matplotlib look for its fonts
 WIDE, HIGH = 5.2, 2.6  # inches; the page scales it: wider, and nobody could read it on a phone
+GAP_S = 900.0  # without a look, after which a line is broken
 MAX_LABEL = 20  # characters of a backend in the legend
 STACK = ("done", "failed", "cancelled", "running", "waiting")  # from the bottom
 # the colours of the pages, server/share/…/frame.css
@@ -62,16 +65,26 @@ LINES = ("line 1", "line 2", "line 3", "line 4", "line 5")
 MARKERS = "osD^v"
 
 
-def draw(statistics: Mapping[str, Any], *, zone: str, cache: Path) -> dict[str, dict[str, bytes]]:
-    """The plots `jobs` and `durations`, each in `light` and `dark`, drawn in a process of its own.
+def draw(
+    statistics: Mapping[str, Any],
+    *,
+    zone: str,
+    cache: Path,
+    past: Mapping[str, Any] | None = None,
+) -> dict[str, dict[str, bytes]]:
+    """The plots `jobs` and `durations`, each in `light` and `dark`, drawn in a process of its own; with a `past`
+    also `memory` and `waiting`.
 
-    `statistics` as `Statistics` writes itself in JSON. matplotlib keeps its list of fonts in `cache`.
-    Blocks for a second or two. Raises PlotsFailed.
+    `statistics` as `Statistics` writes itself in JSON; without jobs, only the past is drawn. `past`: `at`, moments;
+    `memory`, the bytes of each service at each; `waiting`, the age of the oldest waiting job in seconds. None where
+    nothing is known. matplotlib keeps its list of fonts in `cache`. Blocks for a second or two. Raises PlotsFailed.
     """
-    asked = {"step_s": statistics["stepS"], "buckets": statistics["buckets"], "zone": zone}
-    asked["targets"] = {
-        each["backend"]: each["targetS"] for each in statistics["backends"] if each["targetS"]
-    }
+    asked: dict[str, Any] = {"zone": zone, "past": past or None}
+    if statistics["total"]:
+        asked |= {"step_s": statistics["stepS"], "buckets": statistics["buckets"]}
+        asked["targets"] = {
+            each["backend"]: each["targetS"] for each in statistics["backends"] if each["targetS"]
+        }
     environment = {"MPLCONFIGDIR": str(cache), **os.environ, "MPLBACKEND": "svg"}
     try:
         done = subprocess.run(
@@ -109,7 +122,13 @@ def drawings(asked: Mapping[str, Any]) -> dict[str, dict[str, str]]:
         "text.parse_math": False,  # the name of a backend is not a formula
     })  # fmt: skip
     zone = ZoneInfo(asked["zone"])
-    light = {"jobs": _svg(_jobs, asked, zone), "durations": _svg(_durations, asked, zone)}
+    light: dict[str, str] = {}
+    if asked.get("buckets"):
+        times = partial(_label_buckets, asked=asked, zone=zone)
+        light |= {"jobs": _svg(_jobs, asked, times), "durations": _svg(_durations, asked, times)}
+    if past := asked.get("past"):
+        times = partial(_label_day, past=past, zone=zone)
+        light |= {"memory": _svg(_memory, past, times), "waiting": _svg(_waiting, past, times)}
     return {name: {"light": svg, "dark": _darkened(svg)} for name, svg in light.items()}
 
 
@@ -120,7 +139,7 @@ def _darkened(svg: str) -> str:
     return svg
 
 
-def _svg(paint: Any, asked: Mapping[str, Any], zone: tzinfo) -> str:
+def _svg(paint: Any, asked: Mapping[str, Any], label_times: Callable[[Axes], None]) -> str:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDE, HIGH), layout="constrained")
@@ -131,7 +150,7 @@ def _svg(paint: Any, asked: Mapping[str, Any], zone: tzinfo) -> str:
     axes.set_axisbelow(True)
     for side in ("left", "bottom"):
         axes.spines[side].set_color(LIGHT["line"])
-    _label_times(axes, asked, zone)
+    label_times(axes)
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         figure.legend(
@@ -193,7 +212,52 @@ def _durations(axes: Axes, asked: Mapping[str, Any]) -> None:
     axes.set_ylabel("seconds, median", color=LIGHT["muted"])
 
 
-def _label_times(axes: Axes, asked: Mapping[str, Any], zone: tzinfo) -> None:
+def _memory(axes: Axes, past: Mapping[str, Any]) -> None:
+    for number, (title, values) in enumerate(list(past["memory"].items())[: len(LINES)]):
+        _past_line(axes, past, [v and v / 1e6 for v in values], LIGHT[LINES[number]], title)
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel("MB", color=LIGHT["muted"])
+
+
+def _waiting(axes: Axes, past: Mapping[str, Any]) -> None:
+    minutes = [v and v / 60 for v in past["waiting"]]
+    _past_line(axes, past, minutes, LIGHT["waiting"])
+    axes.set_ylim(0, max(1.0, *(1.08 * (v or 0) for v in minutes)))
+    axes.set_ylabel("minutes", color=LIGHT["muted"])
+
+
+def _past_line(
+    axes: Axes,
+    past: Mapping[str, Any],
+    values: Sequence[float | None],
+    colour: str,
+    title: str | None = None,
+) -> None:
+    """A line that is broken where nobody looked for a while."""
+    places: list[float] = []
+    heights: list[float] = []
+    for at, value in zip(past["at"], values, strict=True):
+        place = datetime.fromisoformat(at).timestamp()
+        if places and place - places[-1] > GAP_S:
+            places.append(place)
+            heights.append(math.nan)
+        places.append(place)
+        heights.append(math.nan if value is None else value)
+    axes.plot(places, heights, color=colour, linewidth=1.4, label=title, marker="o", markersize=1.8)
+
+
+def _label_day(axes: Axes, *, past: Mapping[str, Any], zone: tzinfo) -> None:
+    """The 24 hours until the newest look, every fourth full hour of the reader's clock with its time."""
+    end = datetime.fromisoformat(past["at"][-1]).astimezone(zone)
+    hour = end.replace(minute=0, second=0, microsecond=0)
+    ticks = [hour - timedelta(hours=h) for h in range(25) if (hour.hour - h) % 4 == 0]
+    first = end - timedelta(days=1)
+    shown = [at for at in ticks if at >= first]
+    axes.set_xticks([at.timestamp() for at in shown], [f"{at:%H:%M}" for at in shown])
+    axes.set_xlim(first.timestamp(), end.timestamp() + 300)
+
+
+def _label_buckets(axes: Axes, *, asked: Mapping[str, Any], zone: tzinfo) -> None:
     starts = [
         datetime.fromisoformat(bucket["start"]).astimezone(zone) for bucket in asked["buckets"]
     ]

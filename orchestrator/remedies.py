@@ -39,6 +39,7 @@ class Applied:
 
     message: str
     job: Job | None = None
+    is_good: bool = True  # it is bad news that a file is damaged
 
     def document(self) -> dict[str, Any]:
         """What was done, as JSON."""
@@ -166,7 +167,8 @@ def _verify(lab: Lab, named: object) -> Applied:
     files = [models.verify(entry.file.path) for entry in entries]
     for file in files:
         if file.fault is not None:
-            return Applied(f"{file.path.name} is damaged: {file.problem}. {file.fault.remedy}")
+            said = f"{file.path.name} is damaged: {file.problem}. {file.fault.remedy}"
+            return Applied(said, is_good=False)
     return Applied(f"{len(files)} checked, none is damaged: it may be the server's memory or disk")
 
 

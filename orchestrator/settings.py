@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
+from base64 import b64encode
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -16,6 +20,7 @@ DEFAULT_COMFY_URL = "http://127.0.0.1:8188"
 DEFAULT_BFL_URL = "https://api.bfl.ai"
 DEFAULT_ADMIN_URL = "http://127.0.0.1:3000"
 MASK = "****"
+SHORTEST_PASSWORD = 4  # characters: a shorter one is a word that texts are full of
 Usd = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 NOTIFY_ON = frozenset({"done", "failed", "budget", "service"})  # what can be told of
 OFF, ARGOS, COMMAND = "off", "argos", "command:"  # what ORCHESTRATOR_TRANSLATE may say
@@ -93,6 +98,11 @@ class Settings(BaseSettings):
                 raise ValueError("must be an address that starts with http:// or https://")
         return value
 
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """The fields as a notebook may show them: without the passwords that stand in addresses."""
+        for name, value in super().__repr_args__():
+            yield name, self.redact(value) if isinstance(value, str) else value
+
     @property
     def max_input_mb(self) -> float:
         """The largest input picture, in millions of bytes."""
@@ -115,10 +125,26 @@ class Settings(BaseSettings):
 
     def redact(self, text: str) -> str:
         """Text with the keys masked."""
-        for secret in (self.bfl_api_key, self.orchestrator_token, self.hf_token):
-            if secret is not None and (value := secret.get_secret_value()):
-                text = text.replace(value, MASK)
+        for value in self._secrets():
+            text = text.replace(value, MASK)
         return text
+
+    def _secrets(self) -> Iterator[str]:
+        """The keys, then the passwords that stand in addresses."""
+        hidden = [self.bfl_api_key, self.orchestrator_token, self.hf_token]
+        addresses = [self.comfy_url, self.bfl_base_url, self.hf_endpoint]
+        if self.orchestrator_notify is not None:
+            places = self.orchestrator_notify.get_secret_value()
+            yield from filter(None, [places, *_split(places)])
+            addresses.append(places)
+        yield from (value for key in hidden if key and (value := key.get_secret_value()))
+        for address in filter(None, addresses):
+            for user_info in re.findall(r"://([^\s/@]{1,300})@", address):
+                user, _, password = user_info.partition(":")
+                yield user_info
+                if len(password) >= SHORTEST_PASSWORD:
+                    yield from (password, unquote(password))
+                yield b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
 
 
 def _split(urls: str) -> list[str]:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
 
+from orchestrator import logs
 from orchestrator.connectors.comfyui import ComfyUI
 from orchestrator.errors import OrchestratorError, ServiceError
 from orchestrator.store import Kind
@@ -185,7 +186,11 @@ class Hosts:
         """Spare the other jobs: each would burn its attempts on a server that is only being restarted."""
         self._hosts[url].away_until = time.monotonic() + AWAY_S
         if url not in self._probes:
-            self._probes[url] = asyncio.create_task(self._probe(url), name=f"probe {url}")
+            # the probe outlives the job that found the server away: its lines are not about that job
+            probe = asyncio.get_running_loop().create_task(
+                self._probe(url), name=f"probe {url}", context=logs.about_no_job()
+            )
+            self._probes[url] = probe
 
     async def _probe(self, url: str) -> None:
         host = self._hosts[url]

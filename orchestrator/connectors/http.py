@@ -6,8 +6,9 @@ import json
 import logging
 import math
 import ssl
+from base64 import b64decode
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -19,6 +20,7 @@ import orjson
 
 from orchestrator.errors import ServiceBroken, ServiceError, ServiceTimeout, ServiceUnreachable
 from orchestrator.jobs import one_line
+from orchestrator.settings import MASK, SHORTEST_PASSWORD
 
 CONNECT_S = 5.0  # a server that listens accepts in milliseconds; a machine that is off never does
 READ_S = (
@@ -33,6 +35,9 @@ JSON_LIMIT_BYTES = (
 FILE_LIMIT_BYTES = 256 * 2**20
 MAX_RETRY_AFTER_S = 3600.0
 MAX_DETAIL = 300  # characters of a foreign message that are worth showing
+CREDENTIAL_HEADERS = ("x-key", "authorization", "proxy-authorization")
+SHORTEST_KEY = 8  # characters: a shorter one is a word that answers are full of
+MASKED = MASK.encode()
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 # What httpx raises before the first byte of the request is on its way.
@@ -256,7 +261,29 @@ async def send(
             raise ServiceBroken(f"{service} at {host} broke off in the middle of an answer")
     finally:
         await response.aclose()
-    return Reply(service, host, response.status_code, response.headers, b"".join(pieces))
+    body_said = _without_credentials(b"".join(pieces), response.request.headers)
+    return Reply(service, host, response.status_code, response.headers, body_said)
+
+
+def _without_credentials(body: bytes, sent: httpx.Headers) -> bytes:
+    """An answer without the key that it was asked with: some services repeat it, and errors are stored and shown."""
+    for secret in _credentials(sent):
+        if secret in body:
+            body = body.replace(secret, MASKED)
+    return body
+
+
+def _credentials(sent: httpx.Headers) -> Iterator[bytes]:
+    """What a request's headers have of keys, as sent and, of a password, as it is."""
+    for name in CREDENTIAL_HEADERS:
+        scheme, _, value = sent.get(name, "").rpartition(" ")
+        if len(value) >= SHORTEST_KEY:
+            yield value.encode()
+        if scheme.lower() == "basic":
+            with suppress(ValueError):
+                password = b64decode(value).partition(b":")[2]
+                if len(password) >= SHORTEST_PASSWORD:
+                    yield password
 
 
 async def exchange(

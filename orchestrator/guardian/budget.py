@@ -4,8 +4,9 @@
                                               ▲                          │
                                               └──────it fell again───────┘
 
-A restart that held (the service was well for `steady_s`) costs nothing: what is killed from outside once a minute is
-brought back each time, what falls over by itself is not started hot.
+A restart that held costs nothing: what is killed from outside now and then is brought back each time. To hold is to be
+well for `steady_s`, which is no less than `probe_s`: what falls again and again, whatever its rhythm, is not started
+more often than an open circuit would try it, but for the first three times.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Terms:
     window_s: float = 600.0
     pause_s: float = 0.5
     probe_s: float = 60.0
-    steady_s: float = 5.0
+    steady_s: float = 60.0
 
 
 class RestartBudget:

@@ -28,6 +28,9 @@ LOGS = {
     "monitor": ("worker.log", "monitor.log"),
     "engine": ("engine.log", "worker.log"),
     "comfyui": ("comfyui.log", "worker.log"),
+    "panel-service": ("service-panel.log", "server.log"),
+    "worker-service": ("service-worker.log", "worker.log"),
+    "monitor-service": ("service-monitor.log", "monitor.log"),
 }
 PACKAGES = ("orchestrator", "jupyter_server", "ipykernel", "tornado", "httpx", "psutil", "torch")
 

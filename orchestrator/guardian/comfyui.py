@@ -16,13 +16,14 @@ from orchestrator.files import write_whole
 from orchestrator.guardian.budget import Terms
 from orchestrator.guardian.ward import Trouble, Ward
 from orchestrator.health import comfyui_host
-from orchestrator.health.processes import LOOPBACK, port_of
+from orchestrator.health.processes import LOOPBACK, halted, port_of
 from orchestrator.paths import Paths
 from orchestrator.services.description import comfyui_command
 from orchestrator.settings import Settings
 
 START_S = 180.0  # custom nodes are imported, and models looked for
 AWAY_S = 2.0  # nobody listens: somebody may be restarting it by hand
+HALTED_S = 4.0  # whoever stopped it may let it go on
 DEAF_S = (
     180.0  # a node that holds the interpreter makes it deaf; a checkpoint may take minutes to load
 )
@@ -53,7 +54,7 @@ class LocalComfyUI:
 
     def ward(self) -> Ward:
         """For a guardian."""
-        terms = Terms(pause_s=1.0, steady_s=10.0)
+        terms = Terms(pause_s=1.0)
         return Ward("comfyui", self.look, self.restart, remedy=REMEDY, terms=terms, is_shared=True)
 
     def command(self) -> list[str]:
@@ -70,6 +71,8 @@ class LocalComfyUI:
         process = await asyncio.to_thread(self.process)
         if process is None:
             return Trouble(f"nothing answers at {health.url}", AWAY_S)
+        if state := await asyncio.to_thread(halted, process.pid):
+            return Trouble(f"process {process.pid} is {state}", HALTED_S, by_hand=True)
         if await self._listens():
             return Trouble(f"process {process.pid} does not answer", DEAF_S)
         with contextlib.suppress(psutil.Error):
@@ -113,7 +116,9 @@ class LocalComfyUI:
         try:
             said = orjson.loads(self._note.read_bytes())
             found = psutil.Process(int(said["pid"]))
+            # the time is worked out from the clock, and moves with it: then its command tells
             is_it = abs(found.create_time() - float(said["begun"])) < 1.0
+            is_it = is_it or found.cmdline() == self.command()
             return found if is_it and found.status() != psutil.STATUS_ZOMBIE else None
         except (OSError, ValueError, KeyError, TypeError, psutil.Error):
             return None
@@ -124,7 +129,10 @@ class LocalComfyUI:
         if process is not None:
             with contextlib.suppress(psutil.Error):
                 family = [process, *process.children(recursive=True)]
-                process.terminate()
+                if halted(process.pid):  # it would not hear of it
+                    process.kill()
+                else:
+                    process.terminate()
                 for left in psutil.wait_procs(family, timeout=STOP_S)[1]:
                     left.kill()
         if self._child is not None:

@@ -8,8 +8,10 @@ from typing import Protocol
 
 from orchestrator.guardian.ward import Trouble, Ward
 from orchestrator.health import comfyui_host
+from orchestrator.health.processes import halted
 
 DEAF_S = 4.0  # it paints in threads: deafness is a hang
+HALTED_S = 2.0  # whoever stopped it may let it go on
 REMEDY = "Read the end of logs/engine.log; another program may hold its port."
 
 
@@ -18,6 +20,8 @@ class Engine(Protocol):
 
     url: str
 
+    @property
+    def pid(self) -> int: ...
     def ended(self) -> str | None: ...
 
 
@@ -31,7 +35,11 @@ def ward(current: Callable[[], Engine | None], restart: Callable[[], object]) ->
         if why := engine.ended():
             return Trouble(why)
         health, _ = await comfyui_host(engine.url)
-        return None if health.is_running else Trouble("it does not answer", DEAF_S)
+        if health.is_running:
+            return None
+        if state := await asyncio.to_thread(halted, engine.pid):
+            return Trouble(f"its process is {state}", HALTED_S, by_hand=True)
+        return Trouble("it does not answer", DEAF_S)
 
     async def again() -> None:
         await asyncio.to_thread(restart)

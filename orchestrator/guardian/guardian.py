@@ -31,7 +31,7 @@ from orchestrator.store import Store
 
 NOTE_S = 2.0
 LOCK_S = 1.0
-ROOM_S = 5.0
+ROOM_S = 2.0
 HOSTS_S = 10.0
 HISTORY_S = 60.0
 LATE_S = 5.0  # a tick that comes this much late: the loop was blocked, or the machine slept
@@ -113,7 +113,9 @@ class Guardian:
         while True:
             try:
                 await chore()
-            except Exception:  # the disk is full, a folder is gone: the rest goes on
+            except (OSError, OrchestratorError) as error:  # the disk is full, a folder is gone
+                logger.warning("The guardian could not %s: %s", chore.__name__.strip("_"), error)
+            except Exception:  # the rest goes on
                 logger.exception("A chore of the guardian failed")
             await asyncio.sleep(every_s)
 

@@ -11,9 +11,9 @@ import psutil
 from orchestrator.errors import OrchestratorError
 from orchestrator.guardian.journal import Event, Happened
 from orchestrator.health import low_mark
-from orchestrator.store import Store
+from orchestrator.store import Pauser, Store
 
-REASON = "The disk is nearly full"  # how a pause of ours begins: nobody else's is ever ended
+REASON = "The disk is nearly full"
 ENOUGH = 1.25  # times the mark, so that the queue does not stop and go
 
 
@@ -53,19 +53,19 @@ class Room:
     def look(self) -> None:
         """Pause or resume the queue, if need be. Blocks on the disk. Raises OSError."""
         low, enough = self._low()
-        note = self._store.pause_note()
+        note = self._store.pause_note(who=Pauser.DISK)
         if low and note is None:
             why = f"{REASON}: {low}. Free some space; the queue goes on by itself"
             try:
-                self._store.pause(why)
+                self._store.pause(why, who=Pauser.DISK)
             except OrchestratorError as error:  # too full for the note itself: tried again
                 if self._is_told:
                     return
                 why = f"{why} (the pause cannot be written: {error.message})"
             self._is_told = True
             self._tell(Event(Happened.PAUSED, "disk", why))
-        elif enough and note is not None and note.reason.startswith(REASON):
-            self._store.resume()
+        elif enough and note is not None:
+            self._store.resume(who=Pauser.DISK)
             self._is_told = False
             self._tell(Event(Happened.RESUMED, "disk", "there is room again"))
 

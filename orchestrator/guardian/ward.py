@@ -18,10 +18,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Trouble:
-    """What is wrong, and for how long to bear it: a process that is gone not at all, one that is deaf for a while."""
+    """What is wrong, and for how long to bear it: a process that is gone not at all, one that is deaf for a while.
+
+    `by_hand`: somebody did that to it, as no program does to itself; it says nothing against starting it again.
+    """
 
     why: str
     patience_s: float = 0.0
+    by_hand: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,9 +66,11 @@ class Ward:
             return None
         now = clock()
         since = now if since is None else since
-        if now - since < trouble.patience_s or not circuit.may_restart(trouble.why):
+        if now - since < trouble.patience_s:
             return since
-        circuit.restarted(trouble.why)
+        if not trouble.by_hand and not circuit.may_restart(trouble.why):
+            return since
+        circuit.restarted(trouble.why, free=trouble.by_hand)
         try:
             async with asyncio.timeout(RESTART_S):
                 await self.restart()

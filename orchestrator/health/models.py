@@ -34,11 +34,22 @@ class ServiceHealth(Said):
         default=None, description="what its guardian does: open when it has given up hurrying"
     )
     restarts: int | None = Field(default=None, description="by the guardian, since that started")
+    next_try_s: float | None = Field(
+        default=None, description="until the guardian tries again, while its circuit is not closed"
+    )
+    bug_report: str | None = Field(
+        default=None, description="the newest file about it in logs/reports, while it is given up"
+    )
 
     @property
     def is_running(self) -> bool:
         """Whether it is known to run."""
         return self.status == "running"
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether it is away, and restarting it did not help: its guardian only tries now and then."""
+        return self.circuit in {"open", "half-open"} and not self.is_running
 
 
 class PlaceHealth(Said):

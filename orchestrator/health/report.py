@@ -28,6 +28,7 @@ from orchestrator.store.workers import HOST
 
 UP_GRACE_S = 30.0  # a server that has just started is still starting its helpers
 SKEW_S = 30.0  # jobs are sorted by time; more than this is seen
+MAX_REPORTS, MAX_HEAD = 50, 200  # files looked at for a service's, characters of their first lines
 WAIT_TOO_LONG_S = 900.0  # for a job that nothing holds up, while nothing is being made
 
 
@@ -50,7 +51,7 @@ async def report(
             )
         ),
     )
-    circuits = await asyncio.to_thread(guarded, paths, store.now(), "circuits")
+    circuits = await asyncio.to_thread(_circuits, paths, store.now())
     engine = services.engine(
         paths.data / "engine.json", comfyui, wanted=not settings.comfy_urls and bool(hosts)
     )
@@ -108,6 +109,28 @@ def guarded(paths: Paths, now: datetime, part: str) -> dict[str, Any]:
     return known
 
 
+def _circuits(paths: Paths, now: datetime) -> dict[str, Any]:
+    """What the guardians do about each service, and where one was given up, its bug report."""
+    known = guarded(paths, now, "circuits")
+    for service, said in known.items():
+        if isinstance(said, dict) and said.get("state") != "closed":
+            said["report"] = bug_report(paths.logs / "reports", service)
+    return known
+
+
+def bug_report(folder: Path, service: str) -> str | None:
+    """The name of the newest report about a service; None when there is none. Blocks on the disk."""
+    try:
+        for path in sorted(folder.glob("BUG-*.md"), reverse=True)[:MAX_REPORTS]:
+            with path.open(encoding="utf-8", errors="replace") as file:
+                # as `guardian.bugs` heads it
+                if file.readline(MAX_HEAD).strip() == f"# {service} cannot be kept running":
+                    return path.name
+    except OSError:  # the folder comes with the first report
+        pass
+    return None
+
+
 def served_s(store: Store) -> float | None:
     """How long `orchestrator up` has had these jobs on this machine; None when it has not. Blocks on the disk."""
     try:
@@ -123,6 +146,10 @@ def _told(service: ServiceHealth, circuit: Any) -> ServiceHealth:
     if not isinstance(circuit, Mapping):
         return service
     known: dict[str, Any] = {"circuit": str(circuit.get("state", ""))}
+    if known["circuit"] != "closed":
+        wait_s, report_name = circuit.get("nextTryS"), circuit.get("report")
+        known["next_try_s"] = wait_s if isinstance(wait_s, int | float) else None
+        known["bug_report"] = report_name
     restarts = circuit.get("restarts")
     if isinstance(restarts, int):
         known["restarts"] = restarts
@@ -147,7 +174,7 @@ def _open_circuits(found: Mapping[str, ServiceHealth]) -> list[str]:
     return [
         f"{name}: {service.message}. {service.remedy}"
         for name, service in found.items()
-        if name in {"engine", "monitor"} and service.circuit == "open" and not service.is_running
+        if name in {"engine", "monitor"} and service.is_given_up
     ]
 
 

@@ -6,13 +6,14 @@ own below `logs/`; on a terminal they are readable. A line that is logged while 
 
 from __future__ import annotations
 
-from orchestrator.logs.reading import MAX_LINE, LogFile, LogLine, files, newest, tail
+from orchestrator.logs.reading import MAX_LINE, STORY, LogFile, LogLine, files, newest, tail
 from orchestrator.logs.redaction import Redactor, masked
 from orchestrator.logs.writing import SERVICE, about, about_no_job, set_up, take_down
 
 __all__ = [
     "MAX_LINE",
     "SERVICE",
+    "STORY",
     "LogFile",
     "LogLine",
     "Redactor",

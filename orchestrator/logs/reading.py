@@ -19,6 +19,7 @@ from orchestrator.settings import Settings
 
 TAIL_BYTES = 256_000  # read of a file's end, however long its lines are
 MAX_LINE = 1_000  # characters of a line that are shown
+STORY = "MONITOR-LOG.md"  # the monitor's, for people
 TAB = "    "
 STAMP = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}")  # of a line for people
 STAMP_LENGTH = len("2026-11-22 12:00:00,000")
@@ -38,7 +39,7 @@ def files(paths: Paths) -> list[LogFile]:
     """The log files, the one written to last first; rotated ones, as `worker.log.1`, are among them."""
     try:
         with os.scandir(paths.logs) as items:
-            looked = [_log_file(item) for item in items if ".log" in item.name]
+            looked = [_log_file(item) for item in items if is_log(item.name)]
     except OSError:  # the folder is gone, or on a drive that is away
         return []
     found = [file for file in looked if file is not None]
@@ -84,6 +85,11 @@ def newest(
             stamped.append((stamp, LogLine(one_line(each.name), row)))
     stamped.sort(key=lambda pair: pair[0])
     return [line for _, line in stamped[-lines:]]
+
+
+def is_log(name: str) -> bool:
+    """Whether a file of that name is a log that people read, or a rotated one."""
+    return ".log" in name or name == STORY or name.startswith(f"{STORY}.")
 
 
 def _log_file(item: os.DirEntry[str]) -> LogFile | None:

@@ -13,7 +13,7 @@ from urllib.parse import quote, quote_plus, unquote
 from pydantic import SecretStr
 
 from orchestrator.jobs import one_line
-from orchestrator.settings import COMMAND, MASK, Settings
+from orchestrator.settings import COMMAND, MASK, SHORTEST_PASSWORD, Settings
 
 # every repetition before the last is bounded: a hostile line must not keep the search busy
 NAME = r"(?:proxy-)?authorization|x-key|[a-z_-]{0,40}(?:api[_-]?key|token|secret|password|passwd)"
@@ -52,6 +52,8 @@ class Redactor:
         for name, value in (os.environ if environment is None else environment).items():
             if len(value) >= FOREIGN_LENGTH and FOREIGN.fullmatch(name) and not _is_place(value):
                 known.add(value)
+            if name.lower().endswith("_proxy"):
+                known.update(_of_addresses(value))
         spellings = {spelling for secret in known for spelling in _spellings(secret) if spelling}
         longest_first = sorted(spellings, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, longest_first))) if spellings else None
@@ -91,15 +93,21 @@ def _of_settings(settings: Settings) -> Iterator[str]:
         value = getattr(settings, name)
         if isinstance(value, SecretStr):
             yield value.get_secret_value()
+            yield from _of_addresses(value.get_secret_value())
         elif isinstance(value, str):
-            for user_info in re.findall(r"://([^\s/@]{1,300})@", value):
-                user, _, password = user_info.partition(":")
-                yield user_info
-                yield password if len(password) >= 4 else ""
-                yield b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
+            yield from _of_addresses(value)
     translate = settings.orchestrator_translate
     if translate.startswith(COMMAND):  # a command line, which may have a key in it
         yield translate[len(COMMAND) :]
+
+
+def _of_addresses(text: str) -> Iterator[str]:
+    """The passwords in the addresses of a text, as they stand there and as they are sent."""
+    for user_info in re.findall(r"://([^\s/@]{1,300})@", text):
+        user, _, password = user_info.partition(":")
+        yield user_info
+        yield password if len(password) >= SHORTEST_PASSWORD else ""
+        yield b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
 
 
 def _spellings(secret: str) -> Iterator[str]:

@@ -12,10 +12,11 @@ from typing import Any
 
 import orjson
 
+from orchestrator import logs
 from orchestrator.files import DISK, Disk
 from orchestrator.monitor.entries import Entry
 
-STORY, LINES = "MONITOR-LOG.md", "monitor.jsonl"
+STORY, LINES = logs.STORY, "monitor.jsonl"
 MAX_BYTES = 5_000_000
 KEPT = 5  # older files
 MAX_WAITING = 5_000  # entries that a full disk keeps in memory

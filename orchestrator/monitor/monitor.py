@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 
+from orchestrator import logs
 from orchestrator.diagnosis import Context, Diagnosis, diagnose
 from orchestrator.errors import CorruptFile, JobNotFound, OrchestratorError
 from orchestrator.health import HealthReport, Note, ServiceHealth, monitor_file
@@ -34,7 +35,7 @@ BREATH_S = 0.05  # between two rounds: in a burst each then tells of many change
 LOCK_S = 1.0
 AROUND_S = 5.0  # what is around a host is looked at once for all jobs that fail there together
 CATCH_UP = 200  # changes of the time without a monitor that are told, the newest
-SERVICES = ("panel", "comfyui", "bfl", "worker", "guardian")
+SERVICES = ("panel", "comfyui", "engine", "bfl", "worker", "guardian")
 MONEY = frozenset({"over_budget", "no_credits"})  # kinds of failures that only money mends
 ENDS = frozenset({Status.FAILED, Status.DONE})
 
@@ -176,9 +177,11 @@ class Monitor:
         entries = []
         for job, old, new in news:
             try:
-                entries.append(await self._told(job, old, new))
+                with logs.about(job.id):
+                    entries.append(await self._told(job, old, new))
             except Exception:  # a file that makes no sense must not end the story of all others
-                logger.exception("The change of job %s could not be told", job.id)
+                with logs.about(job.id):
+                    logger.exception("The change of job %s could not be told", job.id)
         await self._write(entries)
 
     async def _told(self, job: Job, old: str, new: str) -> Entry:

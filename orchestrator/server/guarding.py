@@ -21,7 +21,8 @@ logger = logging.getLogger(__name__)
 class Guarding:
     """Runs a guardian for as long as the server runs."""
 
-    def __init__(self, lab: Lab, *, wards: Sequence[Ward] = ()) -> None:
+    def __init__(self, lab: Lab, *, wards: Sequence[Ward] = (), hangs_s: float = HANGS_S) -> None:
+        self._hangs_s = hangs_s
         self.guardian: Guardian = lab.guardian(wards)
         self._task: asyncio.Task[None] | None = None
         self._looks = PeriodicCallback(self._look, LOOK_S * 1000)
@@ -53,6 +54,6 @@ class Guarding:
             error = None if task.cancelled() else task.exception()
             logger.error("The guardian ended; it is started again", exc_info=error)
             self._begin()
-        elif time.monotonic() - self.guardian.beat_at > HANGS_S:
+        elif time.monotonic() - self.guardian.beat_at > self._hangs_s:
             logger.error("The guardian hangs; it is started again")
             task.cancel()

@@ -42,6 +42,11 @@ def start() -> tuple[int, int]:
     return os.getpid(), _starts
 
 
+def warm() -> None:
+    """Import what `start` will need."""
+    from orchestrator import attempts, guardian, monitor, worker  # noqa: F401
+
+
 async def stop() -> None:
     """End the job loop; its jobs are handed back."""
     if _task is not None:

@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from orchestrator.health import Note, guarded, guardian_file
 from orchestrator.lab import Lab
+from orchestrator.server.endings import Endings
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -26,6 +27,7 @@ class Metrics:
     def __init__(self, lab: Lab, *, clients: Callable[[], int]) -> None:
         """`clients`: how many follow the stream."""
         self._registry = CollectorRegistry()
+        self._endings = Endings(lab.store, self._registry)
         self._registry.register(_LabFigures(lab, clients))
         self._requests = Histogram(
             "orchestrator_request_seconds",
@@ -42,6 +44,7 @@ class Metrics:
 
     def text(self) -> bytes:
         """Everything, in Prometheus' own format. Blocks for some milliseconds of disk work."""
+        self._endings.look()
         return generate_latest(self._registry)
 
 

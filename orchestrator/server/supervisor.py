@@ -12,19 +12,18 @@ from datetime import datetime
 from typing import Any
 
 import psutil
-from jupyter_core.utils import ensure_async
 from jupyter_server.serverapp import ServerApp
 
 from orchestrator import health
 from orchestrator.errors import OrchestratorError
 from orchestrator.guardian import Event, Guardian, Happened, State
 from orchestrator.health import Note
+from orchestrator.health.processes import halted
 from orchestrator.jobs import Job, Status
 from orchestrator.lab import Lab
+from orchestrator.server.worker_kernels import IMPORT, NAME, Spare, WorkerKernels
 from orchestrator.store.workers import HOST, Observer, WorkerInfo
 
-NAME = "orchestrator-worker"  # as JupyterLab lists it among the running kernels
-START = "from orchestrator.server import kernel as _worker"
 STARTED = "_worker.start()"
 STOP = "await _worker.stop()"
 MONITOR = "_worker.restart_monitor()"
@@ -34,6 +33,8 @@ STALE_S = 5.0  # the heartbeat comes every second; a worker that is this late ha
 LATE_LOOKS = 4  # in a row: after the machine slept, every heartbeat is late for a moment
 DEAD_LOOKS = 2  # in a row: a restart from JupyterLab is dead for a moment, too
 ANSWER_S = 15.0  # a kernel needs about a second to start, and more on a busy machine
+SPARE_ANSWER_S = 4.0  # one that has started answers at once
+SPARE_AFTER_S = 8.0  # the worker's own start comes first, and whoever opens a page right away
 STOP_S = 3.0
 SETTLE_S = 5.0  # from a start to the first heartbeat, on a busy machine
 MONITOR_S = 20.0  # from a worker's start to its monitor's first note
@@ -64,8 +65,8 @@ class Supervisor:
         self._journal = guardian.journal
         self._worker_circuit = guardian.circuit("worker", remedy=WORKER_REMEDY)
         self._monitor_circuit = guardian.circuit("monitor", remedy=MONITOR_REMEDY)
-        self._kernels: Any = app.kernel_manager
-        self._sessions: Any = app.session_manager
+        self._kernels = WorkerKernels(app)
+        self._spare = Spare(self._kernels)
         self._observer = Observer(lab.store.layout.workers, lease_s=STALE_S)
         self._ready = ready
         self._task: asyncio.Task[None] | None = None
@@ -86,13 +87,15 @@ class Supervisor:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+        await asyncio.gather(self._spare.end(), self._end_worker())
+
+    async def _end_worker(self) -> None:
         if self._kernel_id is None:
             return
         with contextlib.suppress(Exception):  # it goes in any case; its jobs are taken over later
             if self._started is not None:
-                await self._execute(STOP, answer_s=STOP_S)
-        with contextlib.suppress(Exception):
-            await ensure_async(self._kernels.shutdown_kernel(self._kernel_id, now=True))
+                await self._kernels.execute(self._kernel_id, STOP, answer_s=STOP_S)
+        await self._kernels.end(self._kernel_id)
 
     async def _run(self) -> None:
         while True:
@@ -110,7 +113,7 @@ class Supervisor:
         if self._kernel_id is None or self._kernel_id not in self._kernels:
             by_hand = self._kernel_id is not None
             why, act = "its kernel was shut down", self._launch
-        elif not await ensure_async(self._kernels.get_kernel(self._kernel_id).is_alive()):
+        elif not await self._kernels.is_alive(self._kernel_id):
             self._dead += 1
             if self._dead < DEAD_LOOKS:
                 return
@@ -127,13 +130,17 @@ class Supervisor:
             elif worker.alive:
                 self._late = 0
                 self._worker_circuit.well()
+                if time.monotonic() - self._begun > SPARE_AFTER_S:
+                    self._spare.tend()
                 await self._look_at_monitor()
                 return
             else:
                 self._late += 1
-                if self._late < LATE_LOOKS:
+                state = await asyncio.to_thread(halted, worker.pid)
+                if self._late < LATE_LOOKS and state is None:
                     return
-                why, act = "it hangs", self._replace
+                by_hand = state is not None  # no program stops itself
+                why, act = f"it hangs{f': its process is {state}' if state else ''}", self._replace
         await self._act(why, act, by_hand=by_hand)
 
     async def _act(self, why: str, act: Callable[[], Awaitable[None]], *, by_hand: bool) -> None:
@@ -188,7 +195,7 @@ class Supervisor:
             self._monitor_circuit.restarted(why)
             self._monitor_at = time.monotonic()
             with contextlib.suppress(TimeoutError):
-                await self._execute(START, MONITOR, answer_s=ANSWER_S)
+                await self._execute(MONITOR, answer_s=ANSWER_S)
 
     def _looked_at_monitor(self) -> bool:
         """Whether it has just been started again, so that its first note is still to come."""
@@ -209,15 +216,15 @@ class Supervisor:
 
     async def _launch(self) -> None:
         self._kernel_id = self._started = None
-        kernel_id = await ensure_async(self._kernels.start_kernel(kernel_name="python3", path=""))
-        self._kernel_id = kernel_id
-        kernel = self._kernels.get_kernel(kernel_id)
-        kernel.stop_restarter()  # it would restart the kernel as well: two at once
-        kernel.autorestart = False
-        await self._sessions.create_session(
-            path=NAME, name=NAME, type="console", kernel_id=kernel_id
-        )
-        await self._boot()
+        self._kernel_id = await self._spare.take()
+        if self._kernel_id is not None:
+            await self._boot(is_new=False)
+        if self._kernel_id is not None:
+            with contextlib.suppress(Exception):  # it works under any name
+                await self._kernels.rename(self._kernel_id, NAME)
+        else:
+            self._kernel_id = await self._kernels.start(NAME)
+            await self._boot()
 
     async def _replace(self) -> None:
         """A new kernel for one that is of no use. Not a restart of the old: that takes the same ports again, which
@@ -228,17 +235,15 @@ class Supervisor:
     async def _drop(self) -> None:
         kernel_id, self._kernel_id, self._started = self._kernel_id, None, None
         self._dead = self._late = 0
-        with contextlib.suppress(
-            Exception
-        ):  # whatever is wrong with it, it must not keep us from a new one
-            async with asyncio.timeout(STOP_S):
-                await ensure_async(self._kernels.shutdown_kernel(kernel_id, now=True))
+        if kernel_id is not None:
+            await self._kernels.end(kernel_id)
 
-    async def _boot(self) -> None:
-        """Have the kernel run the job loop. Nothing happens to one that runs."""
+    async def _boot(self, *, is_new: bool = True) -> None:
+        """Have the kernel run the job loop. Nothing happens to one that runs. `is_new`: it may still be starting."""
         await self._ready()
+        answer_s = ANSWER_S if is_new else SPARE_ANSWER_S
         try:
-            content = await self._execute(START, STARTED, answer_s=ANSWER_S)
+            content = await self._execute(STARTED, answer_s=answer_s, is_new=is_new)
         except TimeoutError:
             self._worker_circuit.failed("its kernel does not answer")
             await self._drop()
@@ -251,24 +256,12 @@ class Supervisor:
         self._started = literal_eval(said["data"]["text/plain"])
         self._begun = time.monotonic()
 
-    async def _execute(self, code: str, value: str | None = None, *, answer_s: float) -> Any:
-        """Run code in the kernel; the content of its answer. Raises TimeoutError; RuntimeError if it dies meanwhile."""
-        client = self._kernels.get_kernel(self._kernel_id).client()
-        client.start_channels()
-        try:
-            async with asyncio.timeout(answer_s):
-                await client.wait_for_ready(timeout=answer_s)
-                reply = await client.execute(
-                    code,
-                    store_history=False,
-                    allow_stdin=False,
-                    user_expressions={"started": value} if value else {},
-                    reply=True,
-                    timeout=answer_s,
-                )
-        finally:
-            client.stop_channels()
-        return reply["content"]
+    async def _execute(self, value: str, *, answer_s: float, is_new: bool = True) -> Any:
+        """Ask the worker's kernel for a value of its module."""
+        assert self._kernel_id is not None
+        return await self._kernels.execute(
+            self._kernel_id, IMPORT, value, answer_s=answer_s, is_new=is_new
+        )
 
 
 def _recovered(job: Job, now: datetime) -> Job:

@@ -20,7 +20,7 @@ from orchestrator.store.blobs import Blobs
 from orchestrator.store.index import Index
 from orchestrator.store.layout import Layout, checked
 from orchestrator.store.locks import ShardLocks
-from orchestrator.store.pause import Pause, PauseNote
+from orchestrator.store.pause import Pause, PauseNotes, Pauser
 from orchestrator.store.progress import ProgressFiles
 from orchestrator.store.quarantine import Quarantine
 from orchestrator.store.receipts import Receipts
@@ -70,7 +70,7 @@ class JobFiles:
         self._index = Index(self._root, on_corrupt=self._set_aside, disk=disk)
         self._archive = Archive(self.layout.old, self.layout.index, on_corrupt=self.quarantine.take)
         self._ballast = Ballast(self.layout.ballast, disk=disk)
-        self._pause = PauseNote(self.layout.paused, disk=disk)
+        self._pause = PauseNotes(self.layout.paused, disk=disk)
         self._listeners: list[OnChange] = []
         self._watching = threading.Lock()
         self._watcher: Watcher | None = None
@@ -134,20 +134,20 @@ class JobFiles:
         self._tell({job_id})
         return job
 
-    def pause(self, reason: str = "") -> Pause:
+    def pause(self, reason: str = "", *, who: Pauser = Pauser.USER) -> Pause:
         """Have no worker take a job from now on; what runs goes on. Durable."""
-        note = self._pause.write(now=self.now(), reason=reason)
+        note = self._pause.write(now=self.now(), reason=reason, who=who)
         self._tell({QUEUE})
         return note
 
-    def resume(self) -> None:
-        """Have workers take jobs again."""
-        self._pause.remove()
+    def resume(self, *, who: Pauser | None = None) -> None:
+        """Have workers take jobs again, whoever paused; with `who` only that one's pause ends."""
+        self._pause.remove(who)
         self._tell({QUEUE})
 
-    def pause_note(self) -> Pause | None:
-        """Since when and why the queue is paused; None when it is not."""
-        return self._pause.read()
+    def pause_note(self, *, who: Pauser | None = None) -> Pause | None:
+        """Since when and why the queue is paused, by anybody or by `who`; None when it is not."""
+        return self._pause.read(who)
 
     def _path(self, job_id: str) -> str:
         return f"{self._root}/{checked(job_id)}.json"
@@ -257,7 +257,7 @@ class JobFiles:
             name = os.path.basename(path)
             if name.endswith(".json"):
                 changed.update(self._index.read(name[:-5], hint=True))
-            elif name == self._pause.name:
+            elif name in self._pause.names:
                 changed.add(QUEUE)
             elif job_id := self.progress.changed_job(path):
                 changed.add(job_id)

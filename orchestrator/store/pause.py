@@ -1,9 +1,10 @@
-"""A queue that is held for a while: a note beside the jobs that every worker heeds."""
+"""A queue that is held for a while: notes beside the jobs that every worker heeds."""
 
 from __future__ import annotations
 
 import os
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 
 import orjson
@@ -22,42 +23,65 @@ class Pause(Value):
     reason: str = ""
 
 
-class PauseNote:
-    """The note of one store. Its file lies in the watched folder, so that workers and pages hear of it at once."""
+class Pauser(StrEnum):
+    """Who holds the queue. Each has a note of its own, so that neither ends the other's pause."""
+
+    USER = "user"
+    DISK = "disk"  # the guardian, while there is too little room
+
+
+class PauseNotes:
+    """The notes of one store. They lie in the watched folder, so that workers and pages hear of them at once."""
 
     def __init__(self, file: Path, *, disk: Disk = DISK) -> None:
-        self._file = file
-        self._path = str(file)
+        """`file` is the user's note; the other's lies beside it."""
+        self._files = {
+            Pauser.USER: file,
+            Pauser.DISK: file.with_name(f"{file.name}-{Pauser.DISK.value}"),
+        }
+        self._paths = [str(each) for each in self._files.values()]
         self._disk = disk
-
-    @property
-    def name(self) -> str:
-        """The file's name."""
-        return self._file.name
+        self.names = frozenset(each.name for each in self._files.values())
 
     def is_there(self) -> bool:
-        """Whether the queue is paused. Costs one call."""
-        return os.path.exists(self._path)
+        """Whether the queue is paused. Costs two calls."""
+        return any(map(os.path.exists, self._paths))
 
-    def read(self) -> Pause | None:
-        """The note; None while jobs are taken. A note that makes no sense pauses all the same."""
+    def read(self, who: Pauser | None = None) -> Pause | None:
+        """The note of one, or what all say together; None while jobs are taken."""
+        notes = [self._read(each) for name, each in self._files.items() if who in (None, name)]
+        found = [note for note in notes if note is not None]
+        if not found:
+            return None
+        since = min(note.since for note in found)
+        reasons = (note.reason for note in found if note.reason)
+        return Pause(since=since, reason="; ".join(reasons))
+
+    def _read(self, file: Path) -> Pause | None:
+        """A note that makes no sense pauses all the same."""
         try:
-            return Pause.model_validate_json(self._disk.read(self._file)[0])
+            return Pause.model_validate_json(self._disk.read(file)[0])
         except FileNotFoundError:
             return None
         except ValidationError:
-            changed = datetime.fromtimestamp(self._file.stat().st_mtime).astimezone()
+            try:
+                changed = datetime.fromtimestamp(file.stat().st_mtime).astimezone()
+            except FileNotFoundError:  # ended while we looked
+                return None
             return Pause(since=changed, reason="paused by hand")
 
-    def write(self, *, now: datetime, reason: str) -> Pause:
-        """Pause, durably. The first pause stands."""
-        if note := self.read():
+    def write(self, *, now: datetime, reason: str, who: Pauser) -> Pause:
+        """Pause, durably. The first pause of each stands."""
+        file = self._files[who]
+        if note := self._read(file):
             return note
         note = Pause(since=now, reason=one_line(reason)[:MAX_REASON])
         data = orjson.dumps(note.model_dump(mode="json", by_alias=True))
-        write_whole(self._file, data, disk=self._disk)
+        write_whole(file, data, disk=self._disk)
         return note
 
-    def remove(self) -> None:
-        """Let jobs be taken again."""
-        self._file.unlink(missing_ok=True)
+    def remove(self, who: Pauser | None = None) -> None:
+        """Let jobs be taken again: as far as one is concerned, or whoever held them."""
+        for name, file in self._files.items():
+            if who in (None, name):
+                file.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from orchestrator.errors import CorruptFile, InvalidTransition, JobNotFound, StoreBusy
 from orchestrator.jobs import TERMINAL, Job, Status
@@ -180,6 +181,13 @@ class Store(Claims):
     def snapshot(self) -> list[Job]:
         """The jobs that are not archived, as this process last read them, with their live progress."""
         return [job for job_id, _ in self._index.entries() if (job := self._known(job_id))]
+
+    def documents(self) -> list[tuple[str, dict[str, Any]]]:
+        """The id and the file of each job that is not archived, as last read. To be read only: they are no copies.
+
+        A document that is the same object as before has not changed.
+        """
+        return [(job_id, entry.document) for job_id, entry in self._index.entries()]
 
     def _known(self, job_id: str, *, month: str | None = None) -> Job | None:
         """A job as this process last read it, or from the archive's `month`; None when it makes no sense."""

@@ -16,12 +16,15 @@ import traitlets
 
 from orchestrator import health, logs, plots
 from orchestrator.errors import OrchestratorError, ParamsInvalid, PlotsFailed
-from orchestrator.health import LOW_DISK, PlaceHealth
+from orchestrator.health import HealthHistory, PlaceHealth, low_mark
 from orchestrator.jobs import Job, one_line
 from orchestrator.lab import Lab
 from orchestrator.statistics import History, Statistics, Window
+from orchestrator.widgets.advice import advice
 from orchestrator.widgets.heartbeat import Heartbeat
+from orchestrator.widgets.mending import Mending
 from orchestrator.widgets.money import panel
+from orchestrator.widgets.past import DAY, memory_in_words, past, waiting_in_words
 from orchestrator.widgets.report import report
 from orchestrator.widgets.services import ServiceCards
 from orchestrator.widgets.stock import stock
@@ -32,6 +35,7 @@ logger = logging.getLogger(__name__)
 PLACES_S = 10.0  # between two looks at the disks: each writes a file to every place
 PLOTS_S = 15.0  # between two drawings, each a second or two of another process
 MONEY_S = 15.0  # between two looks at the ledger and the account's credits
+PAST_S = 30.0  # between two looks at the history, to which the guardian adds a line a minute
 STOCK_S = 30.0  # between two looks at the model files
 MOST_USD = 1000  # of one picture, as a page may say it
 LOG_LINES = 200
@@ -75,6 +79,9 @@ class DiagnosticsView(LiveView):
     plots = traitlets.Dict().tag(sync=True)  # name -> light, dark: SVG; alt: the same in words
     money = traitlets.Dict().tag(sync=True)  # as `money.panel` makes it
     stock = traitlets.Dict().tag(sync=True)  # as `stock.stock` makes it
+    past = traitlets.Dict().tag(sync=True)  # as `past.past` makes it, without its plots
+    # kind of the failures -> the diagnosis of the newest, as `advice.advice` makes it, and its `job`
+    diagnoses = traitlets.Dict().tag(sync=True)
 
     def __init__(self, lab: Lab) -> None:
         self._history = History(lab.store)
@@ -86,9 +93,12 @@ class DiagnosticsView(LiveView):
         self._plotted: object = None  # what the plots on the page were drawn from
         self._plotting: asyncio.Task[None] | None = None
         self._looks: dict[str, tuple[float, asyncio.Task[None]]] = {}  # begun at, the look
+        self._failed: dict[str, Job] = {}  # the newest failed job of each kind, as it was last read
+        self._past_plots: dict[str, Any] = {}
         super().__init__(lab)
         self._actions |= {
             "settle": self._settle,
+            "mend": Mending(self, lab),
             "zone": self._set_zone,
             "window": self._choose_window,
             "log": self._choose_log,
@@ -103,6 +113,7 @@ class DiagnosticsView(LiveView):
     async def refresh(self) -> None:
         """Show the figures and the log as they are now, and the disks as they were some seconds ago."""
         figures = await asyncio.to_thread(self._figures)
+        diagnoses = await asyncio.to_thread(self._diagnoses, figures)
         log = await asyncio.to_thread(self._log, self._log_file)
         corrupt = await asyncio.to_thread(lambda: len(self._lab.store.quarantine.files()))
         places = self.places
@@ -112,11 +123,13 @@ class DiagnosticsView(LiveView):
             self._places_at = time.monotonic()
         with self.hold_sync():
             self.figures = figures.model_dump(mode="json", by_alias=True)
+            self.diagnoses = diagnoses
             self.log = log
             self.places = places
             self.corrupt = corrupt
             self.banner = {}
         self._plot_if_due()
+        self._look_if_due("past", PAST_S, self._look_at_past)
         self._look_if_due("money", MONEY_S, self._look_at_money)
         self._look_if_due("models", STOCK_S, self._look_at_stock)
 
@@ -158,6 +171,27 @@ class DiagnosticsView(LiveView):
         offers = await self._lab.offers()
         self.stock = stock(entries, known=known, problems=problems, unavailable=offers.unavailable)
 
+    async def _look_at_past(self) -> None:
+        now = self._lab.store.now()
+        history = HealthHistory(self._lab.paths.data / "health.jsonl")
+        found = past(await asyncio.to_thread(history.since, now - DAY), now=now)
+        self._past_plots = found.pop("plots", {})
+        self.past = found
+        self._plot_if_due()
+
+    def _diagnoses(self, figures: Statistics) -> dict[str, dict[str, Any]]:
+        """Why the newest job of each kind of failure failed, and what a machine can do about it."""
+        seen: dict[str, Job] = {}
+        for group in figures.failures:
+            known = self._failed.get(group.kind)
+            if known is None or known.id != group.job_id or known.finished_at != group.at:
+                known = self._job(group.job_id)
+            if known is not None:
+                seen[group.kind] = known
+        self._failed = seen
+        said = {kind: (job, advice(job)) for kind, job in seen.items()}
+        return {kind: {"job": job.id, **each} for kind, (job, each) in said.items() if each}
+
     def _figures(self) -> Statistics:
         return self._history.summary(Window(self.window), zone=zone_of(self._zone))
 
@@ -175,7 +209,8 @@ class DiagnosticsView(LiveView):
     # ---------------------------------------------------------------- plots
 
     def _plot_if_due(self) -> None:
-        wanted = (self._zone, self.window, self.figures.get("buckets"))
+        now = (self.figures.get("buckets"), self._past_plots)
+        wanted = (self._zone, self.window, now)
         if not self._wants_plots or not self.figures or wanted == self._plotted:
             return
         # another window is a wish of the reader's; a new job is not worth a process each second
@@ -187,8 +222,8 @@ class DiagnosticsView(LiveView):
             self._plotting = self.start(self._plot(), name="DiagnosticsView draws its plots")
 
     async def _plot(self) -> None:
-        figures = self.figures
-        if not figures["total"]:
+        figures, before = self.figures, self._past_plots
+        if not figures["total"] and not before:
             self.plots, self.drawing = {}, {"state": "drawn"}
             return
         self.drawing = {"state": "drawing"}
@@ -198,15 +233,23 @@ class DiagnosticsView(LiveView):
                 figures,
                 zone=self._zone,
                 cache=self._lab.paths.data / "matplotlib",
+                past=before,
             )
         except PlotsFailed as error:
             self.drawing = {"state": "failed", "text": error.message, "remedy": error.remedy}
             return
         finally:
             self._plots_at = time.monotonic()
-        words = {"jobs": jobs_in_words(figures), "durations": durations_in_words(figures)}
+        in_words: dict[str, Callable[[], str]] = {
+            "jobs": lambda: jobs_in_words(figures),
+            "durations": lambda: durations_in_words(figures),
+            "memory": lambda: memory_in_words(before),
+            "waiting": lambda: waiting_in_words(before),
+        }
         with self.hold_sync():
-            self.plots = {name: {**themes, "alt": words[name]} for name, themes in drawn.items()}
+            self.plots = {
+                name: {**themes, "alt": in_words[name]()} for name, themes in drawn.items()
+            }
             self.drawing = {"state": "drawn"}
 
     # ---------------------------------------------------------------- actions
@@ -253,14 +296,15 @@ class DiagnosticsView(LiveView):
         settings, store = self._lab.settings, self._lab.store
         lines = logs.newest(self._lab.paths, REPORT_LINES, settings=settings)
         figures = History(store).summary(Window(self.window), zone=zone_of(self._zone))
-        return report(said, figures, lines, settings=settings, now=store.now())
+        known = self._diagnoses(figures)
+        return report(said, figures, lines, diagnoses=known, settings=settings, now=store.now())
 
 
 def place(found: PlaceHealth) -> dict[str, Any]:
     """A folder of paths.json as a page shows it. `state` is ok, low or bad."""
     # comfyRoot is somebody else's installation: read, not written
     is_bad = not found.exists or (not found.writable and found.key != "comfyRoot")
-    is_low = found.free is not None and found.free < LOW_DISK
+    is_low = found.free is not None and found.free < low_mark(found.total or 0)
     return {
         "key": found.key,
         "path": one_line(found.path),

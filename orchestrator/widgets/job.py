@@ -8,6 +8,7 @@ import traitlets
 
 from orchestrator.handles import JobHandle
 from orchestrator.jobs import Job, Progress, Status
+from orchestrator.widgets.mending import Mending
 from orchestrator.widgets.rows import live, row
 from orchestrator.widgets.thumbnails import THUMBNAILS, picture_path
 from orchestrator.widgets.view import LiveView, Message, worker_banner
@@ -30,7 +31,10 @@ class JobView(LiveView):
         self._handle = handle
         self._over = False
         super().__init__(handle.lab, job_id=handle.id, row=row(handle.job))
-        self._actions["cancel"] = self._cancel
+        self._actions |= {
+            "cancel": self._cancel,
+            "mend": Mending(self, handle.lab, then=self._follow_on),
+        }
 
     @property
     def is_over(self) -> bool:
@@ -59,6 +63,11 @@ class JobView(LiveView):
         side = ALONE_PX if number == 1 else ONE_OF_SEVERAL_PX
         paths = [picture_path(self._lab, job, index) for index in range(min(number, SHOWN))]
         return [(THUMBNAILS.of(path, side=side) if path else None) or b"" for path in paths]
+
+    def _follow_on(self) -> None:
+        """The job may have been given another attempt: look at it again."""
+        self._over = False
+        self._wake()
 
     async def _cancel(self, _: Message) -> None:
         await self._handle.cancel()

@@ -14,8 +14,10 @@ from orchestrator import backends
 from orchestrator.errors import InvalidTransition
 from orchestrator.jobs import Job, Progress, Status, one_line
 from orchestrator.lab import Lab
+from orchestrator.widgets.advice import needs_second_click
 from orchestrator.widgets.choices import title
-from orchestrator.widgets.rows import live, needs_second_click, row, short_id
+from orchestrator.widgets.mending import Mending
+from orchestrator.widgets.rows import live, row, short_id
 from orchestrator.widgets.thumbnails import THUMBNAILS, picture_path
 from orchestrator.widgets.view import LiveView, Message, worker_banner
 
@@ -65,6 +67,7 @@ class QueuePanel(LiveView):
             "run": self._on_a_job(lab.run),
             "cancel": self._on_a_job(lab.cancel),
             "retry": self._retry,
+            "mend": Mending(self, lab),
             "duplicate": self._duplicate,
             "delete": self._on_a_job(lab.delete),
             "raise": self._on_a_job(lambda job_id: self._prioritise(job_id, 1)),

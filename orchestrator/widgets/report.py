@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -24,7 +25,7 @@ PACKAGES = (
     "orchestrator-lab", "ipykernel", "jupyter-server", "jupyterlab", "voila", "ipywidgets", "anywidget", "httpx",
     "websockets", "pydantic", "pillow", "watchfiles", "matplotlib",
 )  # fmt: skip
-SERVICES = ("panel", "comfyui", "bfl", "worker", "monitor", "guardian")
+SERVICES = ("panel", "comfyui", "engine", "bfl", "worker", "monitor", "guardian")
 
 
 def report(
@@ -32,10 +33,14 @@ def report(
     figures: Statistics,
     lines: Sequence[LogLine],
     *,
+    diagnoses: Mapping[str, Mapping[str, Any]],
     settings: Settings,
     now: datetime,
 ) -> str:
-    """The whole report. Text from outside stands in indented blocks, out of which no line can break."""
+    """The whole report. `diagnoses`: by the kind of the failures, as `advice.shown` makes them.
+
+    Text from outside stands in indented blocks, out of which no line can break.
+    """
     sections = [
         f"# Orchestrator: diagnostics of {now.astimezone():%Y-%m-%d %H:%M:%S %z}",
         "## Versions",
@@ -47,7 +52,7 @@ def report(
         f"## Jobs ({figures.window.value})",
         _block(_figures(figures)),
         "## Failures",
-        _block(_failures(figures)),
+        _block(_failures(figures, diagnoses)),
         f"## Newest {len(lines)} log lines",
         _block(f"{line.file}: {line.text}" for line in lines),
     ]
@@ -81,6 +86,8 @@ def _health(health: HealthReport) -> list[str]:
     said = []
     for name in SERVICES:
         service: ServiceHealth = getattr(health, name)
+        if name == "engine" and service.status == "unknown":
+            continue  # the lab has a ComfyUI of its own
         said.append(_service(name, service))
         said += [_service(f"  {host.url}", host) for host in service.hosts or []]
     counts = ", ".join(f"{n} {status}" for status, n in health.queue.counts.items() if n)
@@ -94,6 +101,8 @@ def _service(name: str, service: ServiceHealth) -> str:
         f"up {service.uptime_s:.0f} s" if service.uptime_s is not None else "",
         _bytes(service.memory) if service.memory is not None else "",
         f"queue {service.queue_depth}" if service.queue_depth is not None else "",
+        f"restarted {service.restarts} times" if service.restarts else "",
+        f"given up, see logs/reports/{service.bug_report}" if service.bug_report else "",
     ]
     said = "; ".join(fact for fact in facts if fact)
     return one_line(f"{name}: {service.status}{f' ({said})' if said else ''}")
@@ -124,11 +133,14 @@ def _backend(each: BackendFigures) -> str:
     )
 
 
-def _failures(figures: Statistics) -> list[str]:
+def _failures(figures: Statistics, diagnoses: Mapping[str, Mapping[str, Any]]) -> list[str]:
     said = []
     for each in figures.failures:
         said.append(f"{each.count} × {each.kind} on {', '.join(each.backends)}: {each.message}")
         said.append(f"    newest: job {each.job_id}, {each.at.isoformat()}; remedy: {each.remedy}")
+        if known := diagnoses.get(each.kind):
+            actions = ", ".join(action["name"] for action in known["actions"]) or "none"
+            said.append(f"    diagnosis: {known['cause']} {known['remedy']} Actions: {actions}")
     return said
 
 

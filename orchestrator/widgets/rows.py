@@ -6,6 +6,7 @@ from typing import Any
 
 from orchestrator import backends
 from orchestrator.jobs import Job, Progress, Status, one_line
+from orchestrator.widgets.advice import advice, needs_second_click
 
 SHORT_PROMPT = 50  # characters
 LONG_PROMPT = 1000  # shown on hover; a longer one would only fill the screen
@@ -115,13 +116,12 @@ def _moves(job: Job) -> list[str]:
     return [*up, *(["lower"] if job.priority > -MAX_PRIORITY else [])]
 
 
-def needs_second_click(job: Job) -> bool:
-    """Whether running the job again may pay a second time for the same picture."""
-    return job.is_terminal and job.status is not Status.DONE and job.is_ambiguous
-
-
-def failure(job: Job) -> dict[str, str] | None:
-    """What went wrong and what to do, of a job that failed or is about to be tried again."""
+def failure(job: Job) -> dict[str, Any] | None:
+    """What went wrong, why, and what to do, of a job that failed or is about to be tried again."""
+    known = advice(job)
+    if job.failure is None and known is not None:  # a file of the old system
+        said = job.result.error if job.result else None
+        return {"text": one_line(said or "It failed"), "kind": "unclassified", **known}
     if job.failure is None or job.status is Status.DONE:
         return None
     again = "" if job.is_terminal else "Held. " if job.is_held else "Will be tried again. "
@@ -129,6 +129,9 @@ def failure(job: Job) -> dict[str, str] | None:
         "text": again + one_line(job.failure.message),
         "remedy": one_line(job.failure.remedy),
         "kind": one_line(job.failure.kind),
+        "cause": "",
+        "actions": [],
+        **(known or {}),
     }
 
 

@@ -17,6 +17,7 @@ PROBE_S = 10.0  # between two health reports
 TITLES = {
     "panel": "Panel",
     "comfyui": "ComfyUI",
+    "engine": "Engine",
     "bfl": "FLUX API",
     "worker": "Worker",
     "monitor": "Monitor",
@@ -25,14 +26,16 @@ TITLES = {
 
 
 class ServiceCards(LiveView):
-    """The panel, each ComfyUI, the FLUX API, the worker, the monitor and the guardian, as they were seconds ago."""
+    """The panel, each ComfyUI, the embedded engine where there is one, the FLUX API, the worker, the monitor and the
+    guardian, as they were seconds ago."""
 
     script = "services"
 
     cards: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)  # as `card` makes them
 
     def __init__(self, lab: Lab) -> None:
-        super().__init__(lab, cards=[waiting(name) for name in TITLES])
+        names = [name for name in TITLES if name != "engine" or has_engine(lab)]
+        super().__init__(lab, cards=[waiting(name) for name in names])
         self._worker_alive: bool | None = None
 
     async def refresh(self) -> None:
@@ -69,6 +72,8 @@ def cards(report: HealthReport) -> list[dict[str, Any]]:
     made = []
     for name, title in TITLES.items():
         health: ServiceHealth = getattr(report, name)
+        if name == "engine" and health.status == "unknown" and not health.is_given_up:
+            continue  # the lab has a ComfyUI of its own
         if name == "worker" and health.queue_depth is None:
             health = health.model_copy(update={"queue_depth": waiting_jobs})
         hosts = health.hosts or [health]
@@ -78,19 +83,27 @@ def cards(report: HealthReport) -> list[dict[str, Any]]:
     return made
 
 
+def has_engine(lab: Lab) -> bool:
+    """Whether the lab is likely to have an embedded engine: a card that comes later moves all others."""
+    return not lab.settings.comfy_urls and (lab.paths.data / "engine.json").exists()
+
+
 def card(name: str, title: str, health: ServiceHealth) -> dict[str, Any]:
-    """A service as a page shows it. Uptime in seconds, memory in bytes."""
+    """A service as a page shows it. Uptime and `next`, until its guardian tries again, in seconds, memory in bytes."""
     port = f"port {health.port}" if health.port else ""
+    status = health.status if health.status in {"running", "stopped"} else "unknown"
     return {
         "name": name,
         "title": title,
-        "status": health.status if health.status in {"running", "stopped"} else "unknown",
+        "status": "stopped" if health.is_given_up else status,
         "message": one_line(health.message),
         "remedy": one_line(health.remedy or ""),
         "where": one_line(health.url or "").removeprefix("http://") or port,
         "uptime": health.uptime_s,
         "memory": health.memory,
         "queue": "" if health.queue_depth is None else f"queue {health.queue_depth}",
+        "next": health.next_try_s if health.is_given_up else None,
+        "report": one_line(health.bug_report or "") if health.is_given_up else "",
     }
 
 
@@ -102,7 +115,7 @@ def waiting(name: str) -> dict[str, Any]:
 
 def worker_card(before: dict[str, Any], away: dict[str, str]) -> dict[str, Any]:
     """The worker's card when one has come, or the last has gone, before the next report."""
-    said = {"uptime": None, "memory": None}
+    said = {"uptime": None, "memory": None, "next": None, "report": ""}
     if away:
         return {
             **before,

@@ -48,7 +48,7 @@ class View(anywidget.AnyWidget):
 
     _esm = traitlets.Unicode().tag(sync=True)
     _css = traitlets.Unicode().tag(sync=True)
-    # number, text, remedy, good: what became of the last action
+    # number, text, remedy, good: what became of the last action; about: the job it was about, if one
     notice = traitlets.Dict().tag(sync=True)
     banner = traitlets.Dict().tag(sync=True)  # text, remedy: what stands in the way now
 
@@ -107,10 +107,11 @@ class View(anywidget.AnyWidget):
             life, name = self._life
             self._living = self.start(life(), name=name)
 
-    def tell(self, text: str, remedy: str = "", *, good: bool = False) -> None:
-        """Say what became of an action."""
+    def tell(self, text: str, remedy: str = "", *, good: bool = False, about: str = "") -> None:
+        """Say what became of an action; beside the job that it was `about`, if the page shows that one."""
         number = int(self.notice.get("number", 0)) + 1  # the same words twice are two messages
-        self.notice = {"number": number, "text": text, "remedy": remedy, "good": good}
+        said = {"number": number, "text": text, "remedy": remedy, "good": good}
+        self.notice = {**said, "about": about} if about else said
 
     def _receive(self, _: Any, message: Any, buffers: Any) -> None:
         if not isinstance(message, dict):

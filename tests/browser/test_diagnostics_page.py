@@ -77,10 +77,9 @@ def test_an_empty_lab_says_what_to_do(page: Page) -> None:
 
 
 def test_the_services_and_every_place_are_shown(page: Page, served: ServedLab) -> None:
-    for service in ("panel", "comfyui", "worker"):
+    for service in ("panel", "comfyui", "engine", "worker", "monitor", "guardian"):
         page.locator(f'[data-service="{service}"][data-status="running"]').wait_for()
-    for service in ("monitor", "guardian"):
-        page.locator(f'[data-service="{service}"][data-status="unknown"]').wait_for()
+    page.locator('[data-service="bfl"][data-status="unknown"]').wait_for()
     assert re.search(r"up \d+ .*MB", page.locator('[data-service="panel"]').inner_text())
     said = panel(page, "Disks").inner_text()
     for place in served.lab.paths.places():
@@ -135,7 +134,7 @@ def test_plots_are_drawn_in_the_theme_of_the_page_with_words_for_who_cannot_see_
     panel(page, "Over time").scroll_into_view_if_needed()
     for theme, other in (("light", "dark"), ("dark", "light")):
         page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
-        for image in page.locator(f".lab-diag-plot .lab-diag-{theme}").all():
+        for image in page.locator(f"figure:not([hidden]) .lab-diag-{theme}").all():
             image.wait_for()
             until(lambda: image.evaluate("img => img.naturalWidth") > 100, 20)  # noqa: B023
             assert "over time" in str(image.get_attribute("alt"))

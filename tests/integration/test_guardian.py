@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +181,80 @@ def test_a_comfyui_that_does_not_answer_is_started_from_comfyroot_and_adopted_by
         assert "a ComfyUI begins" in (lab.paths.logs / "comfyui.log").read_text()
 
 
+BREAKABLE = MAIN.replace(
+    "port =",
+    'from pathlib import Path\nassert not Path(__file__).with_name("broken").exists()\nport =',
+)
+
+
+def test_a_comfyui_broken_for_good_is_told_with_its_remedy_and_green_again_when_it_is_mended(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "ComfyUI"
+    root.mkdir()
+    (root / "main.py").write_text(BREAKABLE)
+    url = f"http://127.0.0.1:{free_port()}"
+
+    def restarts(lab: Lab) -> int:
+        return sum(e["event"] == "restart" for e in events(lab))
+
+    async def story(lab: Lab) -> None:
+        (root / "broken").touch()
+        here = lab.paths.model_copy(update={"comfy_root": root})
+        (server,) = LocalComfyUI.all(here, lab.settings)
+        terms = Terms(pause_s=0.5, probe_s=6.0, steady_s=2.0)  # else it is a matter of minutes
+        ward = replace(server.ward(), terms=terms)
+        async with guarded(make_guardian(lab, ward)):
+            reports = lab.paths.logs / "reports"
+            await until(lambda: list(reports.glob("BUG-*.md")), 30)
+            assert restarts(lab) == 3
+            said = await lab.health()
+            assert not said.well
+            assert (said.comfyui.status, said.comfyui.circuit) == ("stopped", "open")
+            assert "logs/comfyui.log" in (said.comfyui.remedy or "")
+            assert any("logs/comfyui.log" in problem for problem in said.problems)
+            await asyncio.sleep(2)
+            assert restarts(lab) == 3, "it waits for the slow probe"
+            (root / "broken").unlink()
+            await until(lambda: [e for e in events(lab) if e["event"] == "circuit-closed"], 25)
+            assert restarts(lab) <= 5
+            await asyncio.sleep(2.5)  # its note is written every two seconds
+            said = await lab.health()
+            assert (said.comfyui.status, said.comfyui.circuit) == ("running", "closed")
+            (report,) = reports.iterdir()
+            assert "AssertionError" in report.read_text(), "with what the program said"
+        await asyncio.to_thread(server.stop)
+
+    with make_lab(tmp_path / "lab", comfy_url=url) as lab:
+        asyncio.run(story(lab))
+
+
+def test_a_comfyui_that_somebody_stopped_is_started_again_and_that_is_no_fault_of_its_own(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "ComfyUI"
+    root.mkdir()
+    (root / "main.py").write_text(MAIN)
+    url = f"http://127.0.0.1:{free_port()}"
+
+    async def story(lab: Lab) -> None:
+        guardian = lab.guardian()
+        (server,) = guardian.comfyuis
+        async with guarded(guardian):
+            await until(lambda: _answers(url), 20)
+            process = server.process()
+            assert process is not None
+            process.suspend()
+            took_s = await until(lambda: _other(server, process) and _answers(url), 30)
+            assert took_s < 20, "a process that is stopped does not hear that it shall end"
+            assert guardian.circuit("comfyui").said()["restarts"] == 2
+        await asyncio.to_thread(server.stop)
+
+    with make_lab(tmp_path / "lab", comfy_url=url) as lab:
+        lab.paths = lab.paths.model_copy(update={"comfy_root": root})
+        asyncio.run(story(lab))
+
+
 def _other(server: LocalComfyUI, before: psutil.Process) -> bool:
     now = server.process()
     return now is not None and now != before
@@ -262,6 +336,36 @@ def test_a_pause_of_somebody_else_is_never_ended(tmp_path: Path) -> None:
         note = lab.pause_note()
         assert note is not None
         assert note.reason == "the cat sleeps on the GPU"
+
+
+def test_a_pause_made_while_the_disk_was_full_stays_when_there_is_room_again(
+    tmp_path: Path,
+) -> None:
+    room = Room(free=1)
+    with make_lab(tmp_path) as lab:
+        look = make_guardian(lab, usage=lambda _: room)._room.look
+        look()
+        lab.pause("I look at the disk first")
+        assert lab.pause_note() is not None
+        assert "disk is nearly full" in lab.pause_note().reason
+        room.free = room.total
+        look()
+        note = lab.pause_note()
+        assert note is not None
+        assert note.reason == "I look at the disk first"
+        lab.resume()
+        assert lab.pause_note() is None
+
+
+def test_a_queue_let_go_by_a_person_is_held_again_while_the_disk_is_full(tmp_path: Path) -> None:
+    room = Room(free=1)
+    with make_lab(tmp_path) as lab:
+        look = make_guardian(lab, usage=lambda _: room)._room.look
+        look()
+        lab.resume()
+        assert lab.pause_note() is None
+        look()
+        assert lab.pause_note() is not None
 
 
 def test_a_small_disk_may_be_fuller_than_a_large_one() -> None:

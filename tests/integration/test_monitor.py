@@ -380,7 +380,8 @@ def test_a_full_disk_does_not_end_the_monitor(lab: Lab) -> None:
 def report(comfyui: str) -> HealthReport:
     well = ServiceHealth(status="running")
     there = ServiceHealth(status=comfyui, message="ComfyUI does not answer", remedy="Start it.")
-    parts: dict[str, Any] = dict.fromkeys(("panel", "bfl", "worker", "monitor", "guardian"), well)
+    names = ("panel", "engine", "bfl", "worker", "monitor", "guardian")
+    parts: dict[str, Any] = dict.fromkeys(names, well)
     return HealthReport.model_construct(**parts, comfyui=there, well=True, problems=[])
 
 

@@ -22,6 +22,8 @@ from orchestrator.jobs import Status
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedLab]:
     lab = ServedLab(tmp_path_factory.mktemp("lab"))
+    # its spare worker kernel comes some seconds after all else
+    until(lambda: any("spare" in each["name"] for each in lab.api("GET", "/api/sessions")), 60)
     yield lab
     lab.stop()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,23 +69,51 @@ def test_a_service_that_somebody_else_mends_closes_the_circuit_without_a_restart
     budget = RestartBudget(clock=clock)
     starts = fallen(budget, clock, seconds=30)
     budget.well()
-    clock.now += 6
+    clock.now += 60
     assert budget.well()
     assert budget.total == len(starts) == 3
 
 
-def test_a_service_killed_from_outside_once_a_minute_is_brought_back_each_time() -> None:
+def test_a_service_killed_from_outside_now_and_then_is_brought_back_each_time() -> None:
     clock = Clock()
     budget = RestartBudget(clock=clock)
     for _ in range(20):
         assert budget.may_restart()
         budget.restarted()
-        for _ in range(60):
+        for _ in range(75):
             clock.now += 1
             budget.well()
     assert budget.total == 20
     assert budget.state is State.CLOSED
-    assert budget.recent == 9, "those of the last ten minutes"
+    assert budget.recent == 7, "those of the last ten minutes"
+
+
+@pytest.mark.parametrize("holds_s", [0.0, 1.0, 6.0, 20.0, 59.0, 61.0, 300.0])
+def test_a_crash_loop_of_any_rhythm_is_never_hotter_than_the_slow_probe(holds_s: float) -> None:
+    clock = Clock()
+    budget, starts = RestartBudget(clock=clock), []
+    fell_at = clock.now
+    while clock.now < 4600:
+        if starts and clock.now - starts[-1] < holds_s:
+            budget.well()
+        elif budget.may_restart():
+            budget.restarted()
+            starts.append(clock.now)
+        clock.now += 0.5
+    in_an_hour = [at for at in starts if at - fell_at < 3600]
+    assert len(in_an_hour) <= 3 + 60
+    assert all(b - a >= 59 for a, b in pairwise(starts[3:])), "the first three are at once"
+    assert len(in_an_hour) >= 3600 / (60 + holds_s) - 1, "and it is never given up"
+
+
+def test_what_a_person_ended_is_started_again_without_a_limit_and_costs_nothing() -> None:
+    clock = Clock()
+    budget = RestartBudget(clock=clock)
+    for _ in range(50):
+        budget.restarted(free=True)
+        clock.now += 2
+    assert budget.state is State.CLOSED
+    assert budget.may_restart()
 
 
 def test_a_short_moment_of_health_gives_no_restart_back() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from page import connect, until
 
-from orchestrator.health import ServiceHealth
+from orchestrator.health import HealthReport, Note, ServiceHealth, guardian_file
 from orchestrator.lab import Lab
 from orchestrator.testing import Engine, make_lab
 from orchestrator.widgets import ServiceCards
@@ -100,6 +101,58 @@ def test_a_report_that_cannot_be_made_is_said_and_leaves_the_cards(tmp_path: Pat
 
     with make_lab(tmp_path) as lab:
         asyncio.run(story(lab))
+
+
+def test_a_card_for_the_engine_is_there_only_where_one_is_needed(tmp_path: Path) -> None:
+    async def story(lab: Lab) -> HealthReport:
+        view = ServiceCards(lab)
+        assert "engine" not in named(view)
+        view.close()
+        return await lab.health()
+
+    with make_lab(tmp_path) as lab:  # COMFY_URL names a server
+        report = asyncio.run(story(lab))
+    assert "engine" not in {each["name"] for each in cards(report)}
+    stopped = ServiceHealth(status="stopped", message="The embedded engine has ended")
+    with_engine = report.model_copy(update={"engine": stopped})
+    assert [each["status"] for each in cards(with_engine) if each["name"] == "engine"] == [
+        "stopped"
+    ]
+
+
+def test_a_service_that_was_given_up_is_red_with_its_remedy_its_report_and_the_next_try() -> None:
+    given_up = ServiceHealth(
+        status="unknown", circuit="open", message="It fell", remedy="Mend it.",
+        next_try_s=41.0, bug_report="BUG-20261123-0310.md",
+    )  # fmt: skip
+    shown = card("engine", "Engine", given_up)
+    assert (shown["status"], shown["next"], shown["remedy"]) == ("stopped", 41.0, "Mend it.")
+    assert shown["report"] == "BUG-20261123-0310.md"
+    back = card("engine", "Engine", given_up.model_copy(update={"status": "running"}))
+    assert (back["status"], back["next"], back["report"]) == ("running", None, "")
+
+
+def test_the_health_report_names_the_newest_bug_report_of_the_service_itself(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "logs" / "reports"
+    folder.mkdir(parents=True)
+    for name, service in (("0309", "engine"), ("0310", "engine"), ("0311", "worker")):
+        text = f"# {service} cannot be kept running\n"
+        (folder / f"BUG-20261123-{name}.md").write_text(text)
+    with make_lab(tmp_path) as lab:
+        now = lab.store.now()
+        said = {"state": "open", "restarts": 3, "why": "it fell", "remedy": "M.", "nextTryS": 40.5}
+        note = Note(os.getpid(), now, now, more={"circuits": {"engine": said, "monitor": said}})
+        note.write(guardian_file(lab.paths))
+        report = asyncio.run(lab.health())
+    assert report.engine.bug_report == "BUG-20261123-0310.md"
+    assert report.engine.next_try_s == 40.5
+    assert report.engine.is_given_up
+    assert report.monitor.bug_report is None
+    assert any(problem.startswith("engine: ") for problem in report.problems)
+    engine = next(each for each in cards(report) if each["name"] == "engine")
+    assert engine["status"] == "stopped"
 
 
 @pytest.mark.parametrize(

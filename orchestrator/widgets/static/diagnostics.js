@@ -1,6 +1,6 @@
 const WINDOWS = [["24h", "24 hours"], ["7d", "7 days"], ["30d", "30 days"], ["all", "All"]];
 const STATUSES = [["done", "Done"], ["failed", "Failed"], ["running", "Running"], ["queued", "Waiting"], ["created", "Drafts"], ["cancelled", "Cancelled"]];
-const PLOTS = [["jobs", "Jobs over time"], ["durations", "Duration over time"]];
+const PLOTS = [["jobs", "Jobs over time"], ["durations", "Duration over time"], ["memory", "Memory of the services, last day"], ["waiting", "Age of the oldest waiting job, last day"]];
 const LEVEL = / (DEBUG|INFO|WARNING|ERROR|CRITICAL) /;
 const ANSWER_MS = 15000;
 
@@ -88,8 +88,10 @@ const plotsPanel = (model, heard) => {
     const said = model.get("drawing");
     const plots = model.get("plots");
     const none = !(model.get("figures") || {}).total;
-    for (const { name, pair } of figures) {
+    const empty = none && !Object.keys(plots).length;
+    for (const { name, pair, node: figure } of figures) {
       const plot = plots[name];
+      show(figure, Boolean(plot) || (!none && ["jobs", "durations"].includes(name)));
       pair.forEach((img, n) => {
         if (!plot) return unpaint(img);
         const data = plot[n ? "dark" : "light"];
@@ -99,13 +101,13 @@ const plotsPanel = (model, heard) => {
         return undefined;
       });
     }
-    say(state, none ? "Plots are drawn once there are jobs." : ["drawn", "failed"].includes(said.state) ? "" : "Drawing…");
-    state.classList.toggle("lab-diag-alone", none); // in the flow, not in the corner
+    say(state, empty ? "Plots are drawn once there are jobs." : ["drawn", "failed"].includes(said.state) ? "" : "Drawing…");
+    state.classList.toggle("lab-diag-alone", empty); // in the flow, not in the corner
     show(failed, said.state === "failed");
     say(failed.firstElementChild, sentence(said.text));
     say(failed.lastElementChild, said.remedy || "");
-    show(grid, !none);
-    show(note, !none);
+    show(grid, !empty);
+    show(note, !empty);
   };
   heard.on("change:drawing change:plots change:figures", draw);
   draw();
@@ -135,11 +137,18 @@ const plotsPanel = (model, heard) => {
   return node;
 };
 
-const failuresPanel = () => {
+const failuresPanel = (model, heard) => {
   const list = h("ul", { class: "lab-diag-failures" });
   const empty = h("p", { class: "lab-empty" }, "No job has failed in this time.");
   const node = panel("failures", "Failures", empty, list);
-  const item = (group) => {
+  const mends = new Map(); // kind -> the buttons of its newest job: kept, since one may be at work
+  const item = (group, known) => {
+    if (!mends.has(group.kind)) mends.set(group.kind, mending(model, heard));
+    const mend = mends.get(group.kind);
+    mend.update(known ? known.job : "", known ? known.actions : [], group.at);
+    const remedy = known ? known.remedy : group.remedy;
+    const advised = h("span");
+    advise(advised, remedy);
     const job = h("code", { title: group.jobId }, group.jobId.slice(0, 13));
     const when = h("time", { dateTime: group.at, title: moment(group.at) }, ago(group.at));
     return h(
@@ -147,16 +156,47 @@ const failuresPanel = () => {
       {},
       h("div", { class: "lab-diag-line" }, h("strong", { class: "lab-diag-count" }, `${group.count.toLocaleString()} ×`), h("span", { class: "lab-badge" }, group.kind), h("span", { class: "lab-muted" }, group.backends.join(", "))),
       h("p", { dir: "auto" }, sentence(group.message)),
-      group.remedy ? h("p", { class: "lab-diag-remedy", dir: "auto" }, h("strong", {}, "What to do: "), group.remedy) : null,
+      known && known.cause ? h("p", { dir: "auto" }, h("strong", {}, "Why: "), known.cause) : null,
+      remedy ? h("p", { class: "lab-diag-remedy", dir: "auto" }, h("strong", {}, "What to do: "), advised) : null,
       h("p", { class: "lab-muted" }, "newest: job ", job, ", ", when),
+      mend,
     );
   };
   let groups = [];
   node.tick = () => [...list.querySelectorAll("time")].forEach((when, n) => say(when, ago(groups[n].at)));
-  node.update = changed((next) => {
-    groups = next;
-    list.replaceChildren(...groups.map(item));
+  node.update = changed(({ failures, diagnoses }) => {
+    groups = failures;
+    for (const kind of mends.keys()) if (!groups.some((group) => group.kind === kind)) mends.delete(kind);
+    const focused = list.contains(document.activeElement) && document.activeElement;
+    list.replaceChildren(...groups.map((group) => item(group, diagnoses[group.kind])));
+    if (focused && focused.isConnected) focused.focus({ preventScroll: true });
     show(empty, groups.length === 0);
+  });
+  return node;
+};
+
+// How the services did over the last day: the guardian writes a line a minute.
+const LETTERS = { u: "up", d: "down", m: "both", "-": "none" };
+const pastPanel = () => {
+  const rows = table("The services over the last day", ["Service", "Up", "Falls", "Last 24 hours"]);
+  const empty = h("p", { class: "lab-empty" }, "The guardian of `orchestrator up` writes down once a minute what runs; nothing of the last day is known yet.");
+  const note = h("p", { class: "lab-muted lab-diag-note" });
+  const node = panel("past", "Services over the last day", empty, rows, note);
+  const strip = (each) => {
+    const cells = [...each.strip].map((letter) => h("i", { class: `lab-past-${LETTERS[letter] || "none"}` }));
+    return h("td", {}, h("div", { class: "lab-past-strip", role: "img", "aria-label": `${each.title}: up at ${percent(each.up)} of the looks, fell ${many(each.falls, "time")}` }, ...cells));
+  };
+  node.update = changed((past) => {
+    const known = past.services || [];
+    rows.fill(known.map((each) => {
+      const up = h("td", { class: "lab-number" }, percent(each.up));
+      up.dataset.state = each.up >= 0.99 ? "ok" : "bad";
+      return line(each.title, up, each.falls.toLocaleString(), strip(each));
+    }));
+    show(empty, known.length === 0);
+    show(rows, known.length > 0);
+    show(note, known.length > 0);
+    if (known.length) say(note, `${many(past.looks, "look")} since ${moment(past.since)}. Each mark is a quarter of an hour; grey: nobody looked.`);
   });
   return node;
 };
@@ -306,12 +346,13 @@ export default {
     const jobs = figuresPanel();
     const backends = backendsPanel();
     const plots = plotsPanel(model, heard);
-    const failures = failuresPanel();
+    const failures = failuresPanel(model, heard);
+    const before = pastPanel();
     const money = moneyPanel(model);
     const stock = stockPanel();
     const places = placesPanel();
     const log = logPanel(model, heard);
-    const panels = h("div", { class: "lab-diag-panels" }, jobs, backends, failures, plots, money, stock, places, log);
+    const panels = h("div", { class: "lab-diag-panels" }, jobs, backends, failures, before, plots, money, stock, places, log);
     view.append(bar, banner(model, heard), notice(model, heard), bones, panels);
 
     const draw = () => {
@@ -323,14 +364,16 @@ export default {
       if (!there) return;
       jobs.update(figures);
       backends.update({ backends: figures.backends, goal: figures.goal });
-      failures.update(figures.failures);
+      failures.update({ failures: figures.failures, diagnoses: model.get("diagnoses") });
       places.update(model.get("places"));
       places.warn(model.get("corrupt"));
     };
-    heard.on("change:figures change:window change:places change:corrupt change:banner", draw);
+    heard.on("change:past", () => before.update(model.get("past")));
+    heard.on("change:figures change:diagnoses change:window change:places change:corrupt change:banner", draw);
     heard.on("change:money", () => money.update(model.get("money")));
     heard.on("change:stock", () => stock.update(model.get("stock")));
     draw();
+    before.update(model.get("past"));
     money.update(model.get("money"));
     stock.update(model.get("stock"));
     model.send({ action: "zone", zone: Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC" });

@@ -9,7 +9,7 @@ export default {
     const prompt = h("p", { class: "lab-job-prompt" });
     const bar = progressBar();
     const preview = h("img", { class: "lab-job-preview", alt: "Preview", hidden: true });
-    const failure = failureBox();
+    const failure = failureBox(model, heard);
     const pictures = h("div", { class: "lab-job-pictures" });
     const cancel = h("button", { class: "lab-button", type: "button" }, "Cancel");
     cancel.onclick = () => {

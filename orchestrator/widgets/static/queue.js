@@ -159,7 +159,7 @@ export default {
       const cost = h("span", { class: "lab-muted lab-row-cost", title: "What the service has charged" });
       const id = h("code", { class: "lab-muted" });
       const bar = progressBar();
-      const failure = failureBox();
+      const failure = failureBox(model, heard, ["retry"]); // it is among the row's own
       const buttons = h("div", { class: "lab-row-buttons" });
       node.append(
         picture,

@@ -32,7 +32,8 @@ export default {
       const message = h("p", { class: "lab-service-message" });
       const facts = h("p", { class: "lab-service-facts lab-muted" });
       const node = h("li", { class: "lab-card lab-service" }, h("div", { class: "lab-service-head" }, sign, name, word), message, facts);
-      const remedy = h("div", { class: "lab-failure", hidden: true }, h("strong"), " ", h("span"));
+      const [trouble, advised, tries] = [h("strong"), h("span"), h("span", { class: "lab-service-tries" })];
+      const remedy = h("div", { class: "lab-failure", hidden: true }, trouble, " ", advised, tries);
       remedies.append(remedy);
       let said = {};
       node.tick = () => {
@@ -40,6 +41,9 @@ export default {
         const up = said.uptime === null ? "" : `up ${lasted(said.uptime + (Date.now() - said.heard) / 1000)}`;
         const memory = said.memory === null ? "" : size(said.memory);
         say(facts, [said.queue, up, memory].filter(Boolean).join(" · "));
+        if (said.next === null) return;
+        const left = Math.ceil(said.next - (Date.now() - said.heard) / 1000);
+        say(tries.firstChild, left > 0 ? `Next try in ${left} s.` : "It is being tried now.");
       };
       node.update = (next) => {
         if (said.status && said.status !== next.status && next.status !== "looking") say(spoken, `${next.title}: ${WORDS[next.status]}`);
@@ -51,8 +55,10 @@ export default {
         say(word, WORDS[next.status]);
         say(message, next.message || next.where);
         node.title = [next.where, sentence(next.message), next.remedy].filter(Boolean).join(" ");
-        say(remedy.firstElementChild, sentence(next.message || `${next.title} is not running`));
-        advise(remedy.lastElementChild, next.remedy);
+        say(trouble, sentence(next.message || `${next.title} is not running`));
+        advise(advised, next.remedy);
+        const report = next.report ? [h("span", {}, "Bug report: ", h("code", {}, `logs/reports/${next.report}`))] : [];
+        tries.replaceChildren(...(next.next === null ? [] : [h("span")]), ...report);
         show(remedy, next.status === "stopped");
         node.tick();
       };

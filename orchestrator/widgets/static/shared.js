@@ -155,9 +155,68 @@ const notice = (model, heard) => {
     say(text, sentence(said.text));
     advise(remedy, said.remedy || "");
     node.classList.toggle("lab-good", Boolean(said.good));
-    show(node, Boolean(said.text));
+    show(node, Boolean(said.text) && !isSaidBeside(said.about, node));
     clearTimeout(timer);
     timer = setTimeout(() => show(node, false), 12000);
+  });
+  return node;
+};
+
+// Whether the view shows the job that a notice is about, with a place for it: `mending` says it there.
+const isSaidBeside = (job, node) => {
+  const beside = job && node.parentElement && node.parentElement.querySelector(`[data-mending="${CSS.escape(job)}"]`);
+  return Boolean(beside && beside.getClientRects().length);
+};
+
+// The buttons of a job's diagnosis, and what became of the one that was pressed. The page sends an action's name; the
+// kernel looks at the job anew and refuses what would not help any more.
+const MEND_MS = 70000; // a service may take a minute to restart
+const mending = (model, heard) => {
+  const buttons = h("div", { class: "lab-mend-buttons" });
+  const said = h("p", { class: "lab-mend-said", role: "status" });
+  const node = h("div", { class: "lab-mend" }, buttons, said);
+  let job = "";
+  let waiting;
+  const free = () => {
+    clearTimeout(waiting);
+    for (const each of buttons.children) each.removeAttribute("aria-disabled");
+  };
+  const tell = (text, state) => {
+    advise(said, text);
+    said.dataset.state = state;
+  };
+  const press = (name, sure) => {
+    for (const each of buttons.children) each.setAttribute("aria-disabled", "true"); // `disabled` would take the focus away
+    tell("Working on it…", "");
+    clearTimeout(waiting);
+    waiting = setTimeout(() => {
+      free();
+      tell("There is no answer. Reload the page, and look whether it was done.", "bad");
+    }, MEND_MS);
+    model.send({ action: "mend", id: job, name, sure });
+  };
+  const make = ({ name, title, question }) => {
+    const made = h("button", { class: "lab-button", type: "button" }, title);
+    made.dataset.mend = name;
+    asking(made, () => question, (sure) => press(name, sure));
+    return made;
+  };
+  let before = "";
+  node.update = (id, actions, stamp) => {
+    const key = JSON.stringify([id, actions, stamp]);
+    if (key === before) return;
+    before = key;
+    job = id;
+    node.dataset.mending = id;
+    free();
+    tell("", "");
+    buttons.replaceChildren(...actions.map(make));
+  };
+  heard.on("change:notice", () => {
+    const { about, text, remedy, good } = model.get("notice") || {};
+    if (!about || about !== job) return;
+    free();
+    tell([sentence(text), remedy].filter(Boolean).join(" "), good ? "ok" : "bad");
   });
   return node;
 };
@@ -227,17 +286,22 @@ const progressBar = () => {
 
 const badge = (extra = "") => h("span", { class: `lab-badge ${extra}` });
 
-const failureBox = () => {
+// `besides`: what the view has another button for
+const failureBox = (model, heard, besides = []) => {
   const text = h("strong");
-  const remedy = h("span");
-  const node = h("div", { class: "lab-failure", hidden: true }, text, " ", remedy);
+  const cause = h("p", { class: "lab-failure-cause" });
+  const remedy = h("p", { class: "lab-failure-remedy" });
+  const mend = mending(model, heard);
+  const node = h("div", { class: "lab-failure", hidden: true }, text, cause, remedy, mend);
   node.update = (row) => {
     const failure = row.failure;
     show(node, Boolean(failure));
     if (!failure) return;
     node.classList.toggle("lab-passing", row.status !== "failed");
     say(text, sentence(row.ambiguous ? `This may have been paid for already. ${failure.text}` : failure.text));
+    say(cause, failure.cause);
     advise(remedy, failure.remedy);
+    mend.update(row.id, failure.actions.filter(({ name }) => !besides.includes(name)), row.finished);
   };
   return node;
 };

@@ -1,0 +1,167 @@
+"""The kernels that a worker runs in: the one that works, and one that waits to take its place.
+
+Most of the time that a killed worker costs is the start of a Python and its imports. The spare has them behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from typing import Any
+
+import psutil
+from jupyter_core.utils import ensure_async
+from jupyter_server.serverapp import ServerApp
+
+NAME = "orchestrator-worker"  # as JupyterLab lists it among the running kernels
+SPARE = "orchestrator-worker-spare"
+IMPORT = "from orchestrator.server import kernel as _worker"
+WARM = "_worker.warm()"
+
+WARM_S = 60.0  # for a spare to start and import, on a machine that has better things to do
+AGAIN_S = 30.0  # between two tries to have a spare
+NEEDS = 1_000_000_000  # bytes of memory that must be left: a spare takes about 75 MB of them
+STOP_S = 3.0
+
+logger = logging.getLogger(__name__)
+
+
+class WorkerKernels:
+    """Starts, asks and ends kernels of one server. They are in sight in JupyterLab."""
+
+    def __init__(self, app: ServerApp) -> None:
+        self._kernels: Any = app.kernel_manager
+        self._sessions: Any = app.session_manager
+
+    def __contains__(self, kernel_id: str) -> bool:
+        return kernel_id in self._kernels
+
+    async def start(self, name: str) -> str:
+        """Start a kernel; returns its id before it answers."""
+        kernel_id: str = await ensure_async(
+            self._kernels.start_kernel(kernel_name="python3", path="")
+        )
+        kernel = self._kernels.get_kernel(kernel_id)
+        kernel.stop_restarter()  # it would restart the kernel as well: two at once
+        kernel.autorestart = False
+        await self._sessions.create_session(
+            path=name, name=name, type="console", kernel_id=kernel_id
+        )
+        return kernel_id
+
+    async def rename(self, kernel_id: str, name: str) -> None:
+        """Have JupyterLab list a kernel by another name."""
+        session = await self._sessions.get_session(kernel_id=kernel_id)
+        await self._sessions.update_session(session["id"], path=name, name=name)
+
+    async def is_alive(self, kernel_id: str) -> bool:
+        """Whether there is such a kernel, and its process lives."""
+        if kernel_id not in self._kernels:
+            return False
+        return bool(await ensure_async(self._kernels.get_kernel(kernel_id).is_alive()))
+
+    async def end(self, kernel_id: str) -> None:
+        """End a kernel, whatever is wrong with it."""
+        # it must not keep us from a new one
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(STOP_S):
+                await ensure_async(self._kernels.shutdown_kernel(kernel_id, now=True))
+
+    async def execute(
+        self,
+        kernel_id: str,
+        code: str,
+        value: str | None = None,
+        *,
+        answer_s: float,
+        is_new: bool = True,
+    ) -> Any:
+        """Run code in a kernel; the content of its answer. `is_new`: it may not listen yet, which is waited for.
+
+        Raises TimeoutError; RuntimeError if it dies meanwhile.
+        """
+        client = self._kernels.get_kernel(kernel_id).client()
+        client.start_channels()
+        try:
+            async with asyncio.timeout(answer_s):
+                if is_new:
+                    await client.wait_for_ready(timeout=answer_s)
+                reply = await client.execute(
+                    code,
+                    store_history=False,
+                    allow_stdin=False,
+                    user_expressions={"started": value} if value else {},
+                    reply=True,
+                    timeout=answer_s,
+                )
+        finally:
+            client.stop_channels()
+        return reply["content"]
+
+
+class Spare:
+    """One kernel that has imported all a worker needs, and does nothing."""
+
+    def __init__(self, kernels: WorkerKernels, *, needs: int = NEEDS) -> None:
+        """`needs`: bytes of memory that must be free for one to be started."""
+        self._kernels = kernels
+        self._needs = needs
+        self._task: asyncio.Task[None] | None = None
+        self._kernel_id: str | None = None
+        self._is_warm = False
+        self._tried_at: float | None = None
+
+    def tend(self) -> None:
+        """See to it that there is one, or soon will be. To be called now and then, while the worker is well."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._look(), name="spare worker kernel")
+
+    async def take(self) -> str | None:
+        """The id of the kernel, which is the caller's from now on; None when none is ready."""
+        kernel_id, is_warm = self._kernel_id, self._is_warm
+        if kernel_id is None or not is_warm or not await self._kernels.is_alive(kernel_id):
+            return None
+        self._kernel_id, self._is_warm = None, False
+        self._tried_at = None  # the next may be started at once
+        return kernel_id
+
+    async def end(self) -> None:
+        """End it."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        if self._kernel_id is not None:
+            await self._kernels.end(self._kernel_id)
+
+    async def _look(self) -> None:
+        try:
+            await self._keep()
+        except Exception as error:  # noqa: BLE001  # without one a restart takes longer, that is all
+            logger.warning(
+                "There is no spare worker kernel: %s", str(error) or type(error).__name__
+            )
+        if not self._is_warm:
+            await self._drop()
+
+    async def _keep(self) -> None:
+        if self._kernel_id is not None:
+            if await self._kernels.is_alive(self._kernel_id):
+                return
+            await self._drop()
+        now = time.monotonic()
+        if self._tried_at is not None and now - self._tried_at < AGAIN_S:
+            return
+        self._tried_at = now
+        if psutil.virtual_memory().available < self._needs:
+            return  # a picture needs it more
+        self._kernel_id = await self._kernels.start(SPARE)
+        said = await self._kernels.execute(self._kernel_id, IMPORT, WARM, answer_s=WARM_S)
+        said = said.get("user_expressions", {}).get("started", said)
+        self._is_warm = said["status"] == "ok"
+
+    async def _drop(self) -> None:
+        kernel_id, self._kernel_id, self._is_warm = self._kernel_id, None, False
+        if kernel_id is not None:
+            await self._kernels.end(kernel_id)
