@@ -24,34 +24,30 @@ from orchestrator.store.index import TICK_NS, sortable_time
 
 logger = logging.getLogger(__name__)
 
-SCHEMA = """
-create table if not exists jobs (
+SCHEMA = (
+    """create table if not exists jobs (
   id text primary key, month text not null, status text not null, backend text not null, created text not null,
   prompt text not null, said text, seed, priority integer, started text, finished text, attempts integer, file text,
   failure text, remedy text, cost
-) without rowid;
-create index if not exists by_created on jobs (created desc);
-create index if not exists by_status on jobs (status, created desc);
-create index if not exists by_backend on jobs (backend, created desc);
-create table if not exists months (month text primary key, changed integer not null) without rowid;
-create table if not exists counts (
+) without rowid""",
+    "create index if not exists by_created on jobs (created desc)",
+    "create index if not exists by_status on jobs (status, created desc)",
+    "create index if not exists by_backend on jobs (backend, created desc)",
+    "create table if not exists months (month text primary key, changed integer not null) without rowid",
+    """create table if not exists counts (
   status text not null, backend text not null, n integer not null, primary key (status, backend)
-) without rowid;
-create trigger if not exists added after insert on jobs begin
+) without rowid""",
+    """create trigger if not exists added after insert on jobs begin
   insert into counts values (new.status, new.backend, 1) on conflict do update set n = n + 1;
-end;
-create trigger if not exists removed after delete on jobs begin
+end""",
+    """create trigger if not exists removed after delete on jobs begin
   update counts set n = n - 1 where status = old.status and backend = old.backend;
-end;
-"""
-ANEW = """
-begin immediate;
-drop table if exists jobs; drop table if exists months; drop table if exists counts;
-pragma user_version = 2;
-commit;
-"""
+end""",
+)
+TABLES = ("jobs", "months", "counts")
 VERSION = 2  # of the schema: an index of another one is made anew
 BUSY_S = 5.0
+REOPENED = 3  # times that an index made anew by others is opened before it is taken for damaged
 CHUNK = 5000  # rows of a history read at a time, so that nobody who archives waits for long
 SEARCHED = 1000  # characters of a prompt that can be found
 CACHE_KB = 64_000  # the default of 2 MB halves the speed at which 100,000 jobs are indexed anew
@@ -291,13 +287,17 @@ class Archive:
 
     def _again(self, act: Callable[[sqlite3.Connection], T]) -> T:
         """Act on the database; a damaged or deleted one is made anew and filled from the files."""
-        try:
-            return act(self._open())
-        except sqlite3.OperationalError as error:
-            if "locked" in str(error) or "full" in str(error):
-                raise
-        except sqlite3.DatabaseError:
-            pass
+        for _ in range(REOPENED):
+            try:
+                return act(self._open())
+            except sqlite3.OperationalError as error:
+                if "locked" in str(error) or "full" in str(error):
+                    raise
+                if "readonly" not in str(error):
+                    break
+                self.close()  # another process has made it anew: ours is a file that is gone
+            except sqlite3.DatabaseError:
+                break
         self.close()
         for name in (self._file, self._file.with_name(self._file.name + "-journal")):
             name.unlink(missing_ok=True)
@@ -312,9 +312,7 @@ class Archive:
             # it can be rebuilt, so it need not survive a power cut; no WAL: that fails on network drives
             self._db.execute("pragma synchronous = off")
             self._db.execute(f"pragma cache_size = -{CACHE_KB}")
-            if self._db.execute("pragma user_version").fetchone()[0] != VERSION:
-                self._db.executescript(ANEW)
-            self._db.executescript(SCHEMA)
+            _prepare(self._db)
         return self._db
 
     def close(self) -> None:
@@ -323,6 +321,21 @@ class Archive:
             if self._db is not None and self._process == os.getpid():
                 self._db.close()
             self._db = None
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    """Make the tables of this version. In one transaction: of two processes that find an old index or none, the second
+    must find the tables of the first, not take them away under it."""
+    if db.execute("pragma user_version").fetchone()[0] == VERSION:
+        return
+    db.execute("begin immediate")
+    with db:
+        if db.execute("pragma user_version").fetchone()[0] != VERSION:
+            for table in TABLES:
+                db.execute(f"drop table if exists {table}")
+            for statement in SCHEMA:
+                db.execute(statement)
+            db.execute(f"pragma user_version = {VERSION}")
 
 
 def _commit(db: sqlite3.Connection, query: str, rows: list[tuple[Any, ...]]) -> None:
