@@ -1,0 +1,249 @@
+"""A batch that was started: how far it is, and ways to wait for it or change it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from orchestrator.batch.notes import Note, NotedRow, Notes
+from orchestrator.batch.rows import Row
+from orchestrator.errors import InvalidTransition, JobNotFound
+from orchestrator.handles import JobHandle
+from orchestrator.jobs import TERMINAL, Job, Status
+
+if TYPE_CHECKING:
+    import pandas
+
+    from orchestrator.lab import Lab
+
+LOOK_S = 1.0  # a change that nobody told us of
+
+
+class Identified(Protocol):
+    """A row of which the job is known."""
+
+    @property
+    def row(self) -> Row: ...
+    @property
+    def id(self) -> str: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a batch is. A job that was removed from the list counts as removed, not as waiting."""
+
+    total: int
+    counts: Mapping[Status, int]
+    removed: int
+    seconds_left: float | None  # None: nothing is done yet to reckon from
+    paused_since: datetime | None
+
+    @property
+    def ended(self) -> int:
+        """How many jobs nothing is going to happen to."""
+        return self.removed + sum(n for status, n in self.counts.items() if status in TERMINAL)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every job has ended, well or not."""
+        return self.ended == self.total
+
+    @property
+    def failed_share(self) -> float:
+        """The share of the jobs that failed, from 0 to 1."""
+        return self.counts.get(Status.FAILED, 0) / self.total if self.total else 0.0
+
+    def __str__(self) -> str:
+        said = ", ".join(f"{n} {status}" for status, n in self.counts.items())
+        return f"{self.ended} of {self.total} ended ({said or 'nothing there'})"
+
+
+class Batch:
+    """The jobs of one grid, in the order of its rows."""
+
+    def __init__(self, lab: Lab, note: Note) -> None:
+        self.lab = lab
+        self.note = note
+
+    @classmethod
+    def begin(
+        cls,
+        lab: Lab,
+        name: str,
+        *,
+        axes: Mapping[str, list[Any]],
+        rows: Sequence[Identified],
+    ) -> Batch:
+        """Write a batch down; its jobs come next."""
+        noted = [NotedRow(id=row.id, at=dict(row.row.at)) for row in rows]
+        note = notes(lab).add(name, dict(axes), noted, now=lab.store.now())
+        return cls(lab, note)
+
+    @classmethod
+    def find(cls, lab: Lab, name: str) -> Batch:
+        """A batch by its name. Raises JobNotFound."""
+        return cls(lab, notes(lab).read(name))
+
+    @classmethod
+    def all(cls, lab: Lab) -> list[Batch]:
+        """Every batch of a lab, the newest first."""
+        return [cls(lab, note) for note in notes(lab).all()]
+
+    @property
+    def name(self) -> str:
+        """Its name, which its jobs say as `batch`."""
+        return self.note.name
+
+    @property
+    def axes(self) -> Mapping[str, list[Any]]:
+        """What was varied, and through which values."""
+        return self.note.axes
+
+    def __len__(self) -> int:
+        """How many jobs it has."""
+        return len(self.note.rows)
+
+    def __repr__(self) -> str:
+        return f"Batch({self.name!r}, {self.progress()})"
+
+    # ---------------------------------------------------------------- reading
+
+    def jobs(self) -> list[Job]:
+        """Its jobs in the order of the rows, as they are now; those that were removed are left out."""
+        self.lab.store.refresh()
+        known = self.lab.store.many(row.id for row in self.note.rows)
+        return [known[row.id] for row in self.note.rows if row.id in known]
+
+    def handles(self) -> list[JobHandle]:
+        """Its jobs, to wait for or change."""
+        return [JobHandle(self.lab, job) for job in self.jobs()]
+
+    def progress(self) -> Progress:
+        """How far it is."""
+        jobs = self.jobs()
+        counts = Counter(job.status for job in jobs)
+        return Progress(
+            total=len(self.note.rows),
+            counts=dict(sorted(counts.items())),
+            removed=len(self.note.rows) - len(jobs),
+            seconds_left=_seconds_left(jobs, now=self.lab.store.now()),
+            paused_since=self.lab.store.held_batches().get(self.name),
+        )
+
+    def frame(self) -> pandas.DataFrame:
+        """A row per job: its place on the axes, then what `lab.jobs()` says of it."""
+        from orchestrator import tables
+
+        jobs = self.jobs()
+        places = {row.id: row.at for row in self.note.rows}
+        frame = tables.of_jobs(jobs)
+        for name in reversed(list(self.axes)):
+            column = [places[job.id].get(name) for job in jobs]
+            if name in frame.columns:
+                frame = frame.drop(columns=name)
+            frame.insert(0, name, column)
+        return frame
+
+    def cells(self) -> list[tuple[Mapping[str, Any], Job | None, list[Path]]]:
+        """Each row: its place on the axes, its job if it is there, and the pictures that are."""
+        self.lab.store.refresh()
+        known = self.lab.store.many(row.id for row in self.note.rows)
+        found: list[tuple[Mapping[str, Any], Job | None, list[Path]]] = []
+        for row in self.note.rows:
+            job = known.get(row.id)
+            pictures = JobHandle(self.lab, job).pictures if job else []
+            found.append((row.at, job, [picture.path for picture in pictures]))
+        return found
+
+    # ---------------------------------------------------------------- waiting
+
+    async def follow(self) -> AsyncIterator[Progress]:
+        """How far it is, now and whenever that changes, until every job has ended."""
+        before: Progress | None = None
+        with self.lab.changes() as changed:
+            while True:
+                changed.clear()  # before looking: a change while we look must be looked at too
+                now = await asyncio.to_thread(self.progress)
+                if before is None or now.counts != before.counts or now.removed != before.removed:
+                    yield now
+                before = now
+                if now.is_over:
+                    return
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_S):
+                        await changed.wait()
+
+    async def wait(self, *, timeout_s: float | None = None, progress: bool = True) -> Batch:
+        """Wait until every job has ended, however it ends; returns itself.
+
+        `progress`: show a bar, of the kind that suits a notebook or a terminal. Raises TimeoutError.
+        """
+        async with asyncio.timeout(timeout_s):
+            with _bar(self.name, len(self), shown=progress) as move:
+                async for now in self.follow():
+                    move(now)
+        return self
+
+    # ---------------------------------------------------------------- changing
+
+    def pause(self) -> None:
+        """Have no further job of it taken; what runs goes on."""
+        self.lab.store.hold_batch(self.name)
+
+    def resume(self) -> None:
+        """Have its jobs taken again."""
+        self.lab.store.release_batch(self.name)
+
+    def cancel(self) -> int:
+        """Cancel every job that has not ended, and say how many."""
+        return self._each(self.lab.cancel, where=lambda job: not job.is_terminal)
+
+    def retry_failed(self) -> int:
+        """Run the jobs that failed once more, also those of paid backends, and say how many."""
+        return self._each(self.lab.retry, where=lambda job: job.status is Status.FAILED)
+
+    def _each(self, change: Callable[[str], Job], *, where: Callable[[Job], bool]) -> int:
+        changed = 0
+        for job in self.jobs():
+            if where(job):
+                # somebody else may have been quicker
+                with contextlib.suppress(InvalidTransition, JobNotFound):
+                    change(job.id)
+                    changed += 1
+        return changed
+
+
+def notes(lab: Lab) -> Notes:
+    """Where the batches of a lab are written down."""
+    return Notes(lab.paths.data / "batches")
+
+
+def _seconds_left(jobs: Sequence[Job], *, now: datetime) -> float | None:
+    """How long the rest may take at the pace so far: of the jobs that have ended since the batch began to run."""
+    ended = [job for job in jobs if job.finished_at and job.started_at]
+    left = sum(not job.is_terminal for job in jobs)
+    if not left:
+        return 0.0
+    if not ended:
+        return None
+    began = min(job.started_at for job in jobs if job.started_at)
+    return (now - began).total_seconds() / len(ended) * left
+
+
+@contextlib.contextmanager
+def _bar(name: str, total: int, *, shown: bool) -> Any:
+    from tqdm.auto import tqdm
+
+    with tqdm(total=total, desc=name, unit="job", disable=not shown) as bar:
+
+        def move(now: Progress) -> None:
+            bar.set_postfix({str(status): n for status, n in now.counts.items()}, refresh=False)
+            bar.update(now.ended - bar.n)
+
+        yield move
