@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator, Container, Sequence
 from typing import TYPE_CHECKING
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from orchestrator.worker import Worker
 
 PROBE_S = 2.0
+LOOK_S = 3.0  # how often one who stands by looks whether a worker still lives
+
+logger = logging.getLogger(__name__)
 
 
 class Working(Core):
@@ -45,6 +49,40 @@ class Working(Core):
             finally:
                 worker.stop()
                 await running
+
+    @contextlib.asynccontextmanager
+    async def working(
+        self, *, name: str = "worker", only: Container[str] | None = None
+    ) -> AsyncIterator[None]:
+        """Somebody works while this is entered: the workers that live, and a `worker` here when there are none, also
+        when the last of them goes meanwhile."""
+        left = asyncio.Event()
+        if not await self._is_worked_on():
+            async with self.worker(name=name, only=only):
+                yield
+            return
+        standing_by = asyncio.create_task(self._stand_by(left, name, only), name="stand by")
+        try:
+            yield
+        finally:
+            left.set()
+            await standing_by
+
+    async def _stand_by(self, left: asyncio.Event, name: str, only: Container[str] | None) -> None:
+        while not left.is_set():
+            if not await self._is_worked_on():
+                try:
+                    async with self.worker(name=name, only=only):
+                        await left.wait()
+                except (
+                    OrchestratorError
+                ) as error:  # whoever waits for a job is told there what is wrong
+                    logger.warning("Cannot work here: %s", error)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(left.wait(), LOOK_S)
+
+    async def _is_worked_on(self) -> bool:
+        return any(worker.alive for worker in await asyncio.to_thread(self.store.observer.workers))
 
     async def work(self, *, name: str = "worker") -> None:
         """Run the job loop until cancelled; then its jobs are handed back."""
