@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import html
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator.batch.notes import Note, NotedRow, Notes
 from orchestrator.batch.rows import Row
 from orchestrator.errors import InvalidTransition, JobNotFound
 from orchestrator.handles import JobHandle
-from orchestrator.jobs import TERMINAL, Job, Status
+from orchestrator.jobs import TERMINAL, Job, Status, one_line
 
 if TYPE_CHECKING:
     import pandas
 
+    from orchestrator.batch.sheet import Sheet
     from orchestrator.lab import Lab
 
+BATCH_KIND = (
+    "application/vnd.orchestrator.batch+json"  # by which a run finds what its notebook made
+)
 LOOK_S = 1.0  # a change that nobody told us of
 
 
@@ -112,13 +116,20 @@ class Batch:
     def __repr__(self) -> str:
         return f"Batch({self.name!r}, {self.progress()})"
 
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        now = self.progress()
+        said = html.escape(f"{self.name}: {now}")
+        return {
+            BATCH_KIND: {"name": self.name, "total": now.total, "ended": now.ended},
+            "text/plain": repr(self),
+            "text/html": f"<p><b>{said}</b></p>",
+        }
+
     # ---------------------------------------------------------------- reading
 
     def jobs(self) -> list[Job]:
         """Its jobs in the order of the rows, as they are now; those that were removed are left out."""
-        self.lab.store.refresh()
-        known = self.lab.store.many(row.id for row in self.note.rows)
-        return [known[row.id] for row in self.note.rows if row.id in known]
+        return [job for _, job in self.pairs() if job is not None]
 
     def handles(self) -> list[JobHandle]:
         """Its jobs, to wait for or change."""
@@ -150,16 +161,27 @@ class Batch:
             frame.insert(0, name, column)
         return frame
 
-    def cells(self) -> list[tuple[Mapping[str, Any], Job | None, list[Path]]]:
-        """Each row: its place on the axes, its job if it is there, and the pictures that are."""
+    def pairs(self) -> list[tuple[NotedRow, Job | None]]:
+        """Each row with its job as it is now, None for one that was removed."""
         self.lab.store.refresh()
         known = self.lab.store.many(row.id for row in self.note.rows)
-        found: list[tuple[Mapping[str, Any], Job | None, list[Path]]] = []
-        for row in self.note.rows:
-            job = known.get(row.id)
+        return [(row, known.get(row.id)) for row in self.note.rows]
+
+    def sheet(self) -> Sheet:
+        """Its pictures on one sheet, the last axis across, the others down; what made none says why."""
+        from orchestrator.batch.sheet import Cell, Sheet
+
+        cells = []
+        for row, job in self.pairs():
             pictures = JobHandle(self.lab, job).pictures if job else []
-            found.append((row.at, job, [picture.path for picture in pictures]))
-        return found
+            cells.append(
+                Cell(
+                    at=row.at,
+                    picture=pictures[0].path if pictures else None,
+                    words=_without_picture(job),
+                )
+            )
+        return Sheet(self.name, self.axes, cells)
 
     # ---------------------------------------------------------------- waiting
 
@@ -222,6 +244,15 @@ class Batch:
 def notes(lab: Lab) -> Notes:
     """Where the batches of a lab are written down."""
     return Notes(lab.paths.data / "batches")
+
+
+def _without_picture(job: Job | None) -> str:
+    """Why there is no picture to show."""
+    if job is None:
+        return "removed"
+    if job.status is Status.FAILED and job.failure is not None:
+        return one_line(f"failed: {job.failure.message}")
+    return "its picture is gone" if job.status is Status.DONE else job.status.value
 
 
 def _seconds_left(jobs: Sequence[Job], *, now: datetime) -> float | None:

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from orchestrator.cli import (
     archive,
+    batch,
     guardian,
     jobs,
     lab,
@@ -23,6 +24,7 @@ from orchestrator.cli.app import app
 __all__ = [
     "app",
     "archive",
+    "batch",
     "guardian",
     "jobs",
     "lab",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from orchestrator.batch import Batch, Plan
 from orchestrator.batch import files as row_files
 from orchestrator.batch.plan import Planned
-from orchestrator.batch.rows import Row, checked_name, name_of, rows, seed_of, split
+from orchestrator.batch.rows import PROMPT, Row, checked_name, name_of, rows, seed_of, split
 from orchestrator.errors import OrchestratorError, RequestInvalid
 from orchestrator.jobs import Status
 from orchestrator.lab.requests import Requests
@@ -31,7 +31,7 @@ class Batches(Requests):
         backend: str | Sequence[str] = "sd15",
         name: str | None = None,
         together: Sequence[Sequence[str]] = (),
-        rows_from: Path | str | Iterable[Mapping[str, Any]] | None = None,
+        rows_from: Path | str | Iterable[Mapping[str, Any] | str] | None = None,
         priority: int = 0,
         **params: Any,
     ) -> Plan:
@@ -42,10 +42,10 @@ class Batches(Requests):
             await batch.wait()
 
         Nothing is submitted before `plan.run()`. The same grid is the same batch: run again, it makes only what is
-        missing. `name` names the batch (further values under the same name are added to it). `together`: axes that
-        advance at once, as `[("width", "height")]`. `rows_from`: a CSV, Excel, JSONL, JSON or text file, or rows, each
-        of which goes through the whole grid. Without a seed all rows have the same one, so that only the axes make a
-        difference. Raises UnknownBackend, ParamsInvalid, RequestInvalid, InputInvalid.
+        missing. `name` names the batch; further values under the same name are added to it. `together`: axes that
+        advance at once, as `[("width", "height")]`. `rows_from`: a CSV, Excel, JSONL, JSON or text file, or rows or
+        prompts, each of which goes through the whole grid. Without a seed all rows have the same one, so that only
+        the axes make a difference. Raises UnknownBackend, ParamsInvalid, RequestInvalid, InputInvalid.
         """
         asked = {"prompt": prompt, "backend": backend, **params}
         axes, fixed = split({key: value for key, value in asked.items() if value is not None})
@@ -117,13 +117,16 @@ class Batches(Requests):
 
 
 def _table(
-    rows_from: Path | str | Iterable[Mapping[str, Any]] | None,
+    rows_from: Path | str | Iterable[Mapping[str, Any] | str] | None,
 ) -> list[dict[str, Any]] | None:
     if rows_from is None:
         return None
     if isinstance(rows_from, Path | str):
         return row_files.read(Path(rows_from))
-    return [{str(key): value for key, value in row.items()} for row in rows_from]
+    return [
+        {PROMPT: row} if isinstance(row, str) else {str(key): row[key] for key in row}
+        for row in rows_from
+    ]
 
 
 def _keys(table: list[dict[str, Any]] | None) -> list[str]:
