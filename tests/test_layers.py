@@ -24,7 +24,7 @@ ROWS: list[set[str]] = [
     # know the backends: what they cost, how ComfyUI runs them, what smaller picture they make
     {"spending", "workflows", "diagnosis"},
     {"recipes"},  # say them in the words of others
-    {"images", "logs"},
+    {"images", "logs", "measures"},
     {
         "store",
         "inputs",

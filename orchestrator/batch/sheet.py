@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from orchestrator.files import write_whole
@@ -119,15 +120,21 @@ def arranged(axes: Mapping[str, Sequence[Any]], cells: Sequence[Cell]) -> Grid:
     if len(varied) < 2:
         return _square(varied, cells)
     across = varied[-1]
-    columns = [_said(value) for value in axes[across]]
-    rows: dict[str, list[Cell | None]] = {}
+    columns = {_key([value]): place for place, value in enumerate(axes[across])}
+    rows: dict[bytes, tuple[str, list[Cell | None]]] = {}
     for cell in cells:
-        if across not in cell.at:
+        place = columns.get(_key([cell.at.get(across)]))
+        if place is None:
             continue
-        label = _label({name: cell.at.get(name) for name in varied[:-1]})
-        row = rows.setdefault(label, [None] * len(columns))
-        row[columns.index(_said(cell.at[across]))] = cell
-    return Grid([f"{across} {column}" for column in columns], list(rows.items()))
+        where = {name: cell.at.get(name) for name in varied[:-1]}
+        _, row = rows.setdefault(_key(list(where.values())), (_label(where), [None] * len(columns)))
+        row[place] = cell
+    return Grid([f"{across} {_said(value)}" for value in axes[across]], list(rows.values()))
+
+
+def _key(values: list[Any]) -> bytes:
+    """A place by its values: their labels are cut short, and two may then look alike."""
+    return orjson.dumps(values)
 
 
 def _square(varied: Sequence[str], cells: Sequence[Cell]) -> Grid:

@@ -9,6 +9,7 @@ from typing import NoReturn
 from orchestrator.cli import (
     archive,
     batch,
+    cluster,
     guardian,
     jobs,
     lab,
@@ -25,6 +26,7 @@ __all__ = [
     "app",
     "archive",
     "batch",
+    "cluster",
     "guardian",
     "jobs",
     "lab",

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Container, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Sequence
 from typing import TYPE_CHECKING
 
 import orjson
@@ -23,6 +23,7 @@ from orchestrator.lab.core import Core
 from orchestrator.settings import DEFAULT_COMFY_URL
 
 if TYPE_CHECKING:
+    from orchestrator.attempts import Service
     from orchestrator.guardian import Guardian, Ward
     from orchestrator.worker import Worker
 
@@ -91,13 +92,10 @@ class Working(Core):
 
     def _make_worker(self, hosts: list[str], *, name: str, only: Container[str] | None) -> Worker:
         # a page never works: it need not load this
-        from orchestrator.attempts import BFLService, ComfyUIService, Till
+        from orchestrator.attempts import BFLService, Till
         from orchestrator.connectors.bfl import BFL, POST_READ_S
         from orchestrator.worker import Worker
 
-        comfyui = ComfyUIService(
-            [ComfyUI(host) for host in hosts], paths=self.paths, limits=self.limits
-        )
         key = self.settings.bfl_api_key or SecretStr("")
         bfl = BFLService(
             BFL(self.settings.bfl_base_url, key),
@@ -106,16 +104,40 @@ class Working(Core):
             load_input=self._load_input,
             late_receipt_s=POST_READ_S + self.store.lease_s,
         )
-        return Worker(
+        worker = Worker(
             self.store,
-            [comfyui, bfl],
+            [self._comfyui_service(hosts, on_back=lambda: worker.wake()), bfl],
             name=name,
             only=only,
             service_of=self.catalogue.service_of,
         )
+        return worker
+
+    def _comfyui_service(self, hosts: list[str], *, on_back: Callable[[], None]) -> Service:
+        """Who runs the ComfyUI jobs: this process at the `hosts`, or the workers of the cluster.
+
+        Raises ClusterMissing.
+        """
+        if (address := self.settings.orchestrator_cluster) is None:
+            from orchestrator.attempts import ComfyUIService
+
+            clients = [ComfyUI(host) for host in hosts]
+            return ComfyUIService(clients, paths=self.paths, limits=self.limits, on_back=on_back)
+        from orchestrator import cluster
+
+        cluster.require()
+        from orchestrator.cluster.service import ClusterService
+
+        storage = self.settings.orchestrator_cluster_storage
+        return ClusterService(
+            address, paths=self.paths, limits=self.limits, storage=storage, on_back=on_back
+        )
 
     @contextlib.asynccontextmanager
     async def _comfyui(self) -> AsyncIterator[list[str]]:
+        if self.settings.orchestrator_cluster is not None:
+            yield []  # they stand beside the cluster's workers
+            return
         if hosts := self.settings.comfy_urls or await self._running():
             yield hosts
             return
@@ -129,6 +151,8 @@ class Working(Core):
 
     async def has_comfyui(self) -> bool:
         """Whether the lab has a ComfyUI to go to: one is configured, or something answers."""
+        if self.settings.orchestrator_cluster is not None:
+            return True
         return bool(self.settings.comfy_urls or await self._running())
 
     async def _running(self) -> list[str]:
