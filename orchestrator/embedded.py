@@ -17,9 +17,13 @@ STOP_S = 5.0
 class EngineProcess:
     """A running engine. Starting blocks for about half a second."""
 
-    def __init__(self, *, log: Path, port: int = 0) -> None:
-        """Start it; `log` gets what it has to say. Raises ServiceUnreachable when it does not come up."""
+    def __init__(self, *, log: Path, port: int = 0, step_ms: float = 0.0) -> None:
+        """Start it; `log` gets what it has to say. `step_ms`: how much longer each sampler step takes.
+
+        Raises ServiceUnreachable when it does not come up.
+        """
         self._log = log
+        self._step_ms = step_ms
         self.url = ""
         self._process = self._start(port)
 
@@ -38,6 +42,7 @@ class EngineProcess:
             "-m",
             "orchestrator.engine",
             f"--port={port}",
+            f"--step-ms={self._step_ms}",
             "--exit-with-parent",
         ]
         with self._log.open("ab") as errors:

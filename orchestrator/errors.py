@@ -290,6 +290,18 @@ class PlotsFailed(OrchestratorError):
     )
 
 
+class ClusterMissing(ConfigError):
+    """The packages for a cluster are not installed."""
+
+    remedy = "Install them where the lab runs and on the workers: pip install 'orchestrator-lab[cluster]'"
+
+
+class ClusterFailed(OrchestratorError):
+    """A process of the cluster did not start."""
+
+    remedy = "Read the end of its log, which the message names."
+
+
 class AlreadyUp(OrchestratorError):
     """Another server has these jobs."""
 
@@ -489,6 +501,34 @@ class PromptVanished(ServiceError):
         "Nothing to do if it happens once: the job is tried again. "
         "If it keeps happening, the server crashes: read its log."
     )
+
+
+class NoWorkerFits(ServiceError):
+    """No worker of the cluster has what the job needs."""
+
+    kind = "no_worker"
+    holds = True
+    remedy = (
+        "Start one: `orchestrator cluster worker tcp://… --comfy-url … --model NAME`, or put the model where a "
+        "worker's ComfyUI finds it; then `orchestrator run ID`."
+    )
+
+
+class WorkersLost(ServiceError):
+    """Worker after worker of the cluster died on the job."""
+
+    kind = "workers_lost"
+    retryable = True
+    final = True
+    remedy = "Look at the ends of the workers' logs: the job may need more memory than they have."
+
+
+class StorageFailed(ServiceError):
+    """The shared storage of the cluster cannot be used."""
+
+    kind = "storage"
+    retryable = True
+    remedy = "Make sure that ORCHESTRATOR_CLUSTER_STORAGE names a place that this lab and all workers may write to."
 
 
 class TranslationFailed(ServiceError):

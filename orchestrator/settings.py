@@ -23,6 +23,7 @@ MASK = "****"
 SHORTEST_PASSWORD = 4  # characters: a shorter one is a word that texts are full of
 Usd = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 NOTIFY_ON = frozenset({"done", "failed", "budget", "service"})  # what can be told of
+SCHEDULER = re.compile(r"(tcp|tls)://[^\s/]+:\d+")
 OFF, ARGOS, COMMAND = "off", "argos", "command:"  # what ORCHESTRATOR_TRANSLATE may say
 
 
@@ -34,6 +35,10 @@ class Settings(BaseSettings):
     bfl_api_key: SecretStr | None = None
     bfl_base_url: str = DEFAULT_BFL_URL
     comfy_url: str | None = None  # several, comma-separated
+    # the Dask scheduler whose workers run the ComfyUI jobs: tcp://HOST:PORT, or tls://
+    orchestrator_cluster: str | None = None
+    # where those workers leave the pictures: file:///…, s3://…; by default they send them
+    orchestrator_cluster_storage: str | None = None
     admin_url: str = DEFAULT_ADMIN_URL
     orchestrator_token: SecretStr | None = None
     # OFF, ARGOS, or COMMAND and a command line, which may have a key in it
@@ -102,6 +107,24 @@ class Settings(BaseSettings):
         """The fields as a notebook may show them: without the passwords that stand in addresses."""
         for name, value in super().__repr_args__():
             yield name, self.redact(value) if isinstance(value, str) else value
+
+    def on_cluster(self, address: str | None) -> Settings:
+        """With another Dask scheduler; None leaves it as it is. Raises SettingsInvalid."""
+        if address is None:
+            return self
+        if not SCHEDULER.fullmatch(address):
+            raise SettingsInvalid(
+                f"{address!r} is not the address of a Dask scheduler",
+                remedy="Give it as in tcp://10.0.0.5:8786.",
+            )
+        return self.model_copy(update={"orchestrator_cluster": address})
+
+    @field_validator("orchestrator_cluster")
+    @classmethod
+    def _scheduler(cls, value: str | None) -> str | None:
+        if value is not None and not SCHEDULER.fullmatch(value):
+            raise ValueError("must be the address of a Dask scheduler, as in tcp://10.0.0.5:8786")
+        return value
 
     @property
     def max_input_mb(self) -> float:

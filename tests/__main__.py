@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
 # whole labs, browsers and kill -9: they need the machine for themselves to be quick
-ALONE = ["tests/acceptance", "tests/browser", "tests/server", "tests/torture"]
+ALONE = ["tests/acceptance", "tests/browser", "tests/cluster", "tests/server", "tests/torture"]
 TOGETHER = [f"--ignore={folder}" for folder in ALONE]
 CHECKS: dict[str, list[str]] = {
     "format": ["ruff", "format", "--check", "."],
@@ -35,7 +35,13 @@ def main() -> int:
         environment = {**os.environ, "ORCHESTRATOR_PATHS": str(Path(lab, "paths.json"))}
         # kernels start twice as fast when they find compiled modules
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        for variable in ("COMFY_URL", "BFL_API_KEY", "BFL_BASE_URL", "ORCHESTRATOR_TOKEN"):
+        for variable in (
+            "COMFY_URL",
+            "BFL_API_KEY",
+            "BFL_BASE_URL",
+            "ORCHESTRATOR_TOKEN",
+            "ORCHESTRATOR_CLUSTER",
+        ):
             environment.pop(variable, None)  # nobody's servers or money are for tests
         for name, command in CHECKS.items():
             print(f"── {name}: {' '.join(command)}", flush=True)

@@ -24,7 +24,7 @@ ROWS: list[set[str]] = [
     # know the backends: what they cost, how ComfyUI runs them, what smaller picture they make
     {"spending", "workflows", "diagnosis"},
     {"recipes"},  # say them in the words of others
-    {"images", "logs"},
+    {"images", "logs", "measures"},
     {
         "store",
         "inputs",
@@ -40,8 +40,9 @@ ROWS: list[set[str]] = [
     {"attempts"},  # what a worker does with one job at one service
     {"worker", "health", "gallery", "statistics"},
     {"services", "monitor"},  # the guardian may ask how ComfyUI is started
-    {"guardian", "batch", "cluster", "handles"},
+    {"guardian", "cluster", "handles"},
     {"tables"},
+    {"batch"},
     {"lab"},
     {"remedies"},  # carries out what a diagnosis offers
     {"server", "widgets"},

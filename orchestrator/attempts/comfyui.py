@@ -6,26 +6,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import datetime
 
-import orjson
-
 from orchestrator import backends, inputs
+from orchestrator.attempts.asking import Request, files_of, is_there, request_of, workflow_for
 from orchestrator.attempts.held import Held, finish_even_if_cancelled
 from orchestrator.attempts.hosts import Host, Hosts
 from orchestrator.attempts.pictures import publish, recipe_of
-from orchestrator.backends import Backend, Params
 from orchestrator.catalogue import Catalogue
-from orchestrator.connectors.comfyui import ComfyUI, RemoteFile, RemoteStatus, Workflow
+from orchestrator.connectors.comfyui import ComfyUI, RemoteFile, Workflow
 from orchestrator.errors import (
-    CorruptFile,
-    PromptStalled,
     PromptVanished,
     RequestRejected,
-    SavedWorkflowInvalid,
     ServiceError,
-    ServiceTimeout,
     ServiceUnreachable,
     WrongServer,
 )
@@ -34,10 +27,9 @@ from orchestrator.models import Library
 from orchestrator.offers import offered_by
 from orchestrator.paths import Paths
 from orchestrator.store import Kind, Lane
-from orchestrator.workflows import Inputs, Offered, SavedWorkflow, availability, make, preflight
+from orchestrator.workflows import Offered, availability
 
 PER_HOST = 2  # one runs, one waits on the server: the GPU never idles between two jobs
-ARRIVAL_S = 1.0  # a prompt sent by a worker that has just died may still be on its way
 
 
 class ComfyUIService:
@@ -116,22 +108,24 @@ class ComfyUIService:
         # that of an adopted prompt is the server's business: it wrote it into the picture
         workflow: Workflow | None = None
         noting: asyncio.Task[None] | None = None
-        backend, params, saved = await self._asked(held)
-        if not held.adopted or not await self._is_there(held, client, remote_id):
-            workflow = await self._workflow(held, client, backend, params, saved)
+        request = await request_of(held, self._catalogue)
+        was_taken = held.job.attempts[-1].phase is not Phase.INTENT
+        if not held.adopted or not await is_there(client, remote_id, was_taken=was_taken):
+            workflow = await self._workflow(held, client, request)
             host.sent = _kind(held.job)
             await client.submit(workflow, prompt_id=remote_id)
             # written while the server works: the id has been on the disk since the intent
             noting = asyncio.create_task(self._note_submitted(held, remote_id))
         try:
-            files = await self._wait(held, client, remote_id)
+            files = await files_of(client, remote_id, report=held.report)
         finally:
             if noting is not None:
                 await finish_even_if_cancelled(noting)
         held.free_slot()  # the server is done: the next job may go there while this one is fetched
-        seed = getattr(params, "seed", None)
         return [
-            await self._publish(held, client, file, seed=seed, workflow=workflow, index=index)
+            await self._publish(
+                held, client, file, seed=request.seed, workflow=workflow, index=index
+            )
             for index, file in enumerate(files)
         ]
 
@@ -142,92 +136,21 @@ class ComfyUIService:
             )
         )
 
-    async def _wait(self, held: Held, client: ComfyUI, remote_id: str) -> tuple[RemoteFile, ...]:
-        try:
-            return await client.wait(remote_id, on_progress=held.report)
-        except ServiceTimeout as error:
-            with suppress(ServiceError):  # it must not run on beside the next attempt
-                await client.cancel(remote_id)
-            raise PromptStalled(error.message) from error
+    async def _workflow(self, held: Held, client: ComfyUI, request: Request) -> Workflow:
+        """The workflow to send. Raises WrongServer when another server has what this one lacks."""
 
-    async def _is_there(self, held: Held, client: ComfyUI, remote_id: str) -> bool:
-        """Whether the server has the prompt of an attempt that another worker began."""
-        if (await client.state(remote_id)).status is not RemoteStatus.UNKNOWN:
-            return True
-        await asyncio.sleep(ARRIVAL_S)
-        if (await client.state(remote_id)).status is not RemoteStatus.UNKNOWN:
-            return True
-        if held.job.attempts[-1].phase is not Phase.INTENT:
-            raise PromptVanished
-        return False
-
-    # ---------------------------------------------------------------- what is asked of the server
-
-    async def _asked(self, held: Held) -> tuple[Backend, Params, SavedWorkflow | None]:
-        """What a job asks for. Raises UnknownBackend, SavedWorkflowInvalid, ParamsInvalid."""
-        job = held.job
-        saved: SavedWorkflow | None = None
-        if job.workflow is not None:  # as it was when the job was made
-            try:
-                data = await held.call(held.store.blobs.get, job.workflow)
-            except CorruptFile as error:
-                raise SavedWorkflowInvalid(
-                    f"The workflow that the job was made with is lost: {error.message}",
-                    remedy=f"Ask again: a new job takes workflows/{job.backend}.json as it is now.",
-                ) from error
-            saved = SavedWorkflow.read(orjson.loads(data), name=job.backend)
-        elif (file := await held.call(self._catalogue.saved, job.backend)) is not None:
-            saved = file.workflow
-        backend = saved.backend() if saved else backends.get(job.backend)
-        return backend, backends.parse(backend, job.sent_params), saved
-
-    async def _workflow(
-        self,
-        held: Held,
-        client: ComfyUI,
-        backend: Backend,
-        params: Params,
-        saved: SavedWorkflow | None,
-    ) -> Workflow:
-        """The workflow to send, held against what the server has; its input images are there then."""
-        job = held.job
-        # of its own for each attempt: asked for a workflow that it has run before, the server answers with the
-        # file it made then, also when that is gone
-        prefix = f"orchestrator/{_file_name(job.backend)}_{job.id}_{len(job.attempts)}"
-        given = Inputs(
-            image=await self._uploaded(held, client, getattr(params, "image", None)),
-            mask=await self._uploaded(held, client, getattr(params, "mask", None)),
-        )
-
-        async def built() -> Workflow:
-            offered = await self._offered(client)
-            if saved is not None:
-                filled = saved.fill(params, job.text, inputs=given, filename_prefix=prefix)
-                preflight(filled, offered)
-                return filled
-            return make(
-                backend, params, job.text, offered=offered, inputs=given, filename_prefix=prefix
-            )
+        async def upload(name: str) -> str:
+            image = await held.call(inputs.load, name, paths=self._paths, limits=self._limits)
+            return await client.upload_image(image.data, name=image.name)
 
         try:
-            return await built()
-        except RequestRejected:
-            client.forget_info()  # what is missing may have been added a moment ago
-        try:
-            return await built()
+            return await workflow_for(request, client, offered=self._offered, upload=upload)
         except RequestRejected as error:
-            url, kind = job.attempts[-1].host, _kind(job)
+            url, kind = held.job.attempts[-1].host, _kind(held.job)
             if not self._hosts.others_can(kind, than=url):
                 raise
             self._hosts.note_unable(url, kind, error.message)
             raise WrongServer(f"{url} cannot run it: {error.message}") from error
-
-    async def _uploaded(self, held: Held, client: ComfyUI, name: str | None) -> str | None:
-        """Send an input image to the server; returns what it is called there."""
-        if not name:
-            return None
-        image = await held.call(inputs.load, name, paths=self._paths, limits=self._limits)
-        return await client.upload_image(image.data, name=image.name)
 
     # ---------------------------------------------------------------- what comes of it
 
@@ -274,8 +197,3 @@ class ComfyUIService:
 
 def _kind(job: Job) -> Kind:
     return Kind(job.backend, None, job.workflow, backends.models_named(job.params))
-
-
-def _file_name(backend: str) -> str:
-    """A backend's name as a part of a file's: that of a saved workflow may have any letters."""
-    return "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in backend)

@@ -8,6 +8,8 @@ from typing import NoReturn
 
 from orchestrator.cli import (
     archive,
+    batch,
+    cluster,
     guardian,
     jobs,
     lab,
@@ -23,6 +25,8 @@ from orchestrator.cli.app import app
 __all__ = [
     "app",
     "archive",
+    "batch",
+    "cluster",
     "guardian",
     "jobs",
     "lab",

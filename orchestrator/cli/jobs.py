@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from orchestrator.lab import Lab
 
 POLL_S = 0.25
-LOOK_S = 3.0  # how often a waiting command looks whether a worker still lives
 JobId = Annotated[str, typer.Argument(help="A job's id, or the beginning of it.")]
 
 
@@ -142,16 +141,9 @@ def _change(change: Callable[[Lab], Job], as_json: bool) -> None:
 async def _wait(lab: Lab, job: Job) -> Job:
     """Wait for a job; where no worker lives, or the last one goes, be one for it."""
     handle = lab.job(job.id)
-    async with contextlib.AsyncExitStack() as stack:
-        stack.enter_context(_progress(handle))
-        helping = False
-        while True:
-            workers = await asyncio.to_thread(lab.store.observer.workers)
-            if not helping and not any(worker.alive for worker in workers):
-                await stack.enter_async_context(lab.worker(name="generate", only={job.id}))
-                helping = True
-            with contextlib.suppress(TimeoutError):
-                return (await handle.wait(timeout_s=LOOK_S)).job
+    with _progress(handle):
+        async with lab.working(name="generate", only={job.id}):
+            return (await handle.wait()).job
 
 
 @contextlib.contextmanager

@@ -46,17 +46,18 @@ class Core:
         self._offers: tuple[float, Offers] | None = None
 
     @classmethod
-    def open(cls, paths: Path | str | None = None) -> Self:
+    def open(cls, paths: Path | str | None = None, *, cluster: str | None = None) -> Self:
         """The lab of a paths.json, or of the folder that has one; by default the one `Paths.find` finds.
 
-        Raises ConfigError and its kinds.
+        `cluster`: the Dask scheduler whose workers run the ComfyUI jobs, "tcp://HOST:PORT", in place of
+        ORCHESTRATOR_CLUSTER. Raises ConfigError and its kinds.
         """
         if paths is None:
             found = Paths.find()
         else:
             path = Path(paths)
             found = Paths.load(path / "paths.json" if path.is_dir() else path)
-        return cls(found, Settings.load(found))
+        return cls(found, Settings.load(found).on_cluster(cluster))
 
     def close(self) -> None:
         """Close files."""

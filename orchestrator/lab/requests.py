@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,20 +81,53 @@ class Requests(Core):
         if not hold:
             said = self._estimate(self.catalogue.get(backend), parsed)
             self.budget.confirm([said], confirmed=confirm)
+        return self._create(
+            self.job_of(
+                prompt,
+                backend=backend,
+                params=seeded,
+                parsed=parsed,
+                hold=hold,
+                priority=priority,
+                literal=literal,
+                resolved=resolved,
+            )
+        )
+
+    def job_of(
+        self,
+        prompt: str,
+        *,
+        backend: str,
+        params: Mapping[str, Any],
+        parsed: backends.Params,
+        hold: bool = False,
+        priority: int = 0,
+        literal: bool = False,
+        resolved: Resolved | None = None,
+        batch: str | None = None,
+        id: str | None = None,
+    ) -> Job:
+        """The job that a checked request becomes, its prompt worded; nothing is stored. See `submit`.
+
+        `params` have a seed, `parsed` is what they were understood as.
+        """
         wording = None if literal or resolved else self._wording(prompt, parsed)
         job = Job.new(
             backend=backend,
             prompt=prompt,
-            params=seeded,
+            params=params,
             now=self.store.now(),
             hold=hold,
             priority=priority,
             workflow=self._kept_workflow(backend),
             resolved=wording.resolved if wording else resolved,
+            batch=batch,
+            id=id,
         )
         for note in wording.notes if wording else ():
             job = job.logged(f"[lab] {note}")
-        return self._create(job)
+        return job
 
     def _checked(
         self, prompt: str, backend: str, params: dict[str, Any] | None

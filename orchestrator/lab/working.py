@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
-from collections.abc import AsyncIterator, Container, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Sequence
 from typing import TYPE_CHECKING
 
 import orjson
@@ -22,10 +23,14 @@ from orchestrator.lab.core import Core
 from orchestrator.settings import DEFAULT_COMFY_URL
 
 if TYPE_CHECKING:
+    from orchestrator.attempts import Service
     from orchestrator.guardian import Guardian, Ward
     from orchestrator.worker import Worker
 
 PROBE_S = 2.0
+LOOK_S = 3.0  # how often one who stands by looks whether a worker still lives
+
+logger = logging.getLogger(__name__)
 
 
 class Working(Core):
@@ -46,6 +51,40 @@ class Working(Core):
                 worker.stop()
                 await running
 
+    @contextlib.asynccontextmanager
+    async def working(
+        self, *, name: str = "worker", only: Container[str] | None = None
+    ) -> AsyncIterator[None]:
+        """Somebody works while this is entered: the workers that live, and a `worker` here when there are none, also
+        when the last of them goes meanwhile."""
+        left = asyncio.Event()
+        if not await self._is_worked_on():
+            async with self.worker(name=name, only=only):
+                yield
+            return
+        standing_by = asyncio.create_task(self._stand_by(left, name, only), name="stand by")
+        try:
+            yield
+        finally:
+            left.set()
+            await standing_by
+
+    async def _stand_by(self, left: asyncio.Event, name: str, only: Container[str] | None) -> None:
+        while not left.is_set():
+            if not await self._is_worked_on():
+                try:
+                    async with self.worker(name=name, only=only):
+                        await left.wait()
+                except (
+                    OrchestratorError
+                ) as error:  # whoever waits for a job is told there what is wrong
+                    logger.warning("Cannot work here: %s", error)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(left.wait(), LOOK_S)
+
+    async def _is_worked_on(self) -> bool:
+        return any(worker.alive for worker in await asyncio.to_thread(self.store.observer.workers))
+
     async def work(self, *, name: str = "worker") -> None:
         """Run the job loop until cancelled; then its jobs are handed back."""
         async with self._comfyui() as hosts:
@@ -53,13 +92,10 @@ class Working(Core):
 
     def _make_worker(self, hosts: list[str], *, name: str, only: Container[str] | None) -> Worker:
         # a page never works: it need not load this
-        from orchestrator.attempts import BFLService, ComfyUIService, Till
+        from orchestrator.attempts import BFLService, Till
         from orchestrator.connectors.bfl import BFL, POST_READ_S
         from orchestrator.worker import Worker
 
-        comfyui = ComfyUIService(
-            [ComfyUI(host) for host in hosts], paths=self.paths, limits=self.limits
-        )
         key = self.settings.bfl_api_key or SecretStr("")
         bfl = BFLService(
             BFL(self.settings.bfl_base_url, key),
@@ -68,16 +104,40 @@ class Working(Core):
             load_input=self._load_input,
             late_receipt_s=POST_READ_S + self.store.lease_s,
         )
-        return Worker(
+        worker = Worker(
             self.store,
-            [comfyui, bfl],
+            [self._comfyui_service(hosts, on_back=lambda: worker.wake()), bfl],
             name=name,
             only=only,
             service_of=self.catalogue.service_of,
         )
+        return worker
+
+    def _comfyui_service(self, hosts: list[str], *, on_back: Callable[[], None]) -> Service:
+        """Who runs the ComfyUI jobs: this process at the `hosts`, or the workers of the cluster.
+
+        Raises ClusterMissing.
+        """
+        if (address := self.settings.orchestrator_cluster) is None:
+            from orchestrator.attempts import ComfyUIService
+
+            clients = [ComfyUI(host) for host in hosts]
+            return ComfyUIService(clients, paths=self.paths, limits=self.limits, on_back=on_back)
+        from orchestrator import cluster
+
+        cluster.require()
+        from orchestrator.cluster.service import ClusterService
+
+        storage = self.settings.orchestrator_cluster_storage
+        return ClusterService(
+            address, paths=self.paths, limits=self.limits, storage=storage, on_back=on_back
+        )
 
     @contextlib.asynccontextmanager
     async def _comfyui(self) -> AsyncIterator[list[str]]:
+        if self.settings.orchestrator_cluster is not None:
+            yield []  # they stand beside the cluster's workers
+            return
         if hosts := self.settings.comfy_urls or await self._running():
             yield hosts
             return
@@ -91,6 +151,8 @@ class Working(Core):
 
     async def has_comfyui(self) -> bool:
         """Whether the lab has a ComfyUI to go to: one is configured, or something answers."""
+        if self.settings.orchestrator_cluster is not None:
+            return True
         return bool(self.settings.comfy_urls or await self._running())
 
     async def _running(self) -> list[str]:

@@ -205,6 +205,8 @@ class Comfy:
             self._lab.restart_engine(self._engine)
 
     def _find(self) -> str:
+        if address := self._lab.settings.orchestrator_cluster:
+            return f"beside the workers of {address}"
         if urls := self._lab.settings.comfy_urls:
             return ", ".join(ComfyUI(url).host for url in urls)
         if asyncio.run(self._lab.has_comfyui()):

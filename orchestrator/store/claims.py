@@ -104,6 +104,7 @@ class Claims(JobFiles):
         now = self.now()
         closed: set[Kind] = set()
         is_paused = self._pause.is_there()
+        held = self._held.since()
         for job_id, entry in self._index.waiting():
             kind = entry.kind
             if kind is None:  # changed while we look
@@ -111,6 +112,8 @@ class Claims(JobFiles):
             if is_paused and kind.host is None:
                 break  # those with an attempt to carry on come first
             if kind in closed or (only is not None and job_id not in only):
+                continue
+            if held and kind.host is None and entry.document.get("batch") in held:
                 continue
             offered = lanes(kind)
             if not offered:

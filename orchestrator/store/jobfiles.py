@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -17,6 +17,7 @@ from orchestrator.jobs import Job, to_json
 from orchestrator.store.archive import Archive
 from orchestrator.store.ballast import Ballast
 from orchestrator.store.blobs import Blobs
+from orchestrator.store.held import HeldBatches
 from orchestrator.store.index import Index
 from orchestrator.store.layout import Layout, checked
 from orchestrator.store.locks import ShardLocks
@@ -71,6 +72,7 @@ class JobFiles:
         self._archive = Archive(self.layout.old, self.layout.index, on_corrupt=self.quarantine.take)
         self._ballast = Ballast(self.layout.ballast, disk=disk)
         self._pause = PauseNotes(self.layout.paused, disk=disk)
+        self._held = HeldBatches(self.layout.held, disk=disk)
         self._listeners: list[OnChange] = []
         self._watching = threading.Lock()
         self._watcher: Watcher | None = None
@@ -148,6 +150,22 @@ class JobFiles:
     def pause_note(self, *, who: Pauser | None = None) -> Pause | None:
         """Since when and why the queue is paused, by anybody or by `who`; None when it is not."""
         return self._pause.read(who)
+
+    def hold_batch(self, batch: str) -> None:
+        """Have no worker take a job of the batch from now on; what runs goes on. Durable."""
+        with self._locks.hold(self._held.name):  # one note, one lock
+            self._held.hold(batch, now=self.now())
+        self._tell({QUEUE})
+
+    def release_batch(self, batch: str) -> None:
+        """Have workers take its jobs again."""
+        with self._locks.hold(self._held.name):  # one note, one lock
+            self._held.release(batch)
+        self._tell({QUEUE})
+
+    def held_batches(self) -> Mapping[str, datetime]:
+        """The batches that are paused, each with the time since when."""
+        return self._held.since()
 
     def _path(self, job_id: str) -> str:
         return f"{self._root}/{checked(job_id)}.json"
@@ -257,7 +275,7 @@ class JobFiles:
             name = os.path.basename(path)
             if name.endswith(".json"):
                 changed.update(self._index.read(name[:-5], hint=True))
-            elif name in self._pause.names:
+            elif name in self._pause.names or name == self._held.name:
                 changed.add(QUEUE)
             elif job_id := self.progress.changed_job(path):
                 changed.add(job_id)

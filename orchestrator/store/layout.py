@@ -83,6 +83,11 @@ class Layout:
         """There while workers shall take no job."""
         return self.root / ".paused"
 
+    @cached_property
+    def held(self) -> Path:
+        """The batches of which workers shall take no job; not there while there are none."""
+        return self.root / ".held"
+
     def job(self, job_id: str) -> Path:
         """The file of a job that is not archived. Raises JobNotFound for an id that cannot be a file's name."""
         return self.root / f"{checked(job_id)}.json"

@@ -119,6 +119,11 @@ class Store(Claims):
                 found.append((created, job_id))
         return found[:limit], len(found) if words else total
 
+    def many(self, job_ids: Iterable[str]) -> dict[str, Job]:
+        """Those of the jobs that are there, archived ones included, as this process last read them."""
+        known = ((job_id, self._known(job_id)) for job_id in job_ids)
+        return {job_id: job for job_id, job in known if job is not None}
+
     def history(
         self,
         *,

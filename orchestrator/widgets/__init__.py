@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orchestrator.handles import JobHandle
+    from orchestrator.widgets.compare import Compare
     from orchestrator.widgets.dashboard import Dashboard
     from orchestrator.widgets.diagnostics import Diagnostics
     from orchestrator.widgets.form import GenerationForm
     from orchestrator.widgets.gallery import Gallery
+    from orchestrator.widgets.grid import GridPanel
     from orchestrator.widgets.heartbeat import Heartbeat
     from orchestrator.widgets.job import JobView
     from orchestrator.widgets.newest import NewestImages
@@ -23,10 +25,12 @@ if TYPE_CHECKING:
     from orchestrator.widgets.services import ServiceCards
 
 __all__ = [
+    "Compare",
     "Dashboard",
     "Diagnostics",
     "Gallery",
     "GenerationForm",
+    "GridPanel",
     "Heartbeat",
     "JobView",
     "NewestImages",
@@ -36,10 +40,12 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Compare": "orchestrator.widgets.compare",
     "Dashboard": "orchestrator.widgets.dashboard",
     "Diagnostics": "orchestrator.widgets.diagnostics",
     "Gallery": "orchestrator.widgets.gallery",
     "GenerationForm": "orchestrator.widgets.form",
+    "GridPanel": "orchestrator.widgets.grid",
     "Heartbeat": "orchestrator.widgets.heartbeat",
     "JobView": "orchestrator.widgets.job",
     "NewestImages": "orchestrator.widgets.newest",

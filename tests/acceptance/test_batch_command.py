@@ -1,0 +1,186 @@
+"""`orchestrator batch run` as CI meets it: a process, its exit code, and the folder that it leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from orchestrator.jobs import Status
+from orchestrator.lab import Lab
+from orchestrator.testing import Engine, make_lab
+
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+SMALL = ("-p", "width=64", "-p", "height=64", "-p", "steps=1")
+HOSTILE = '<script>alert(1)</script> ]]> "&amp;" \u202e {{7*7}} \x1b[31m'
+PATIENCE_S = 60.0
+
+
+@contextlib.asynccontextmanager
+async def served(folder: Path) -> AsyncIterator[tuple[Lab, Engine]]:
+    """A lab whose ComfyUI is an engine of this test's, which counts what it was asked for."""
+    async with Engine() as engine:
+        with make_lab(folder, comfy_url=engine.url) as lab:
+            yield lab, engine
+
+
+async def begun(lab: Lab, engine: Engine, *arguments: str) -> asyncio.subprocess.Process:
+    environment = {k: v for k, v in os.environ.items() if k not in {"COMFY_URL", "BFL_API_KEY"}}
+    environment |= {"ORCHESTRATOR_PATHS": str(lab.paths.file), "COMFY_URL": engine.url}
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "orchestrator", "batch", "run", *arguments),
+        cwd=lab.paths.file.parent,
+        env=environment | {"COLUMNS": "200"},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+async def ran(lab: Lab, engine: Engine, *arguments: str) -> tuple[int, str, str]:
+    """The exit code, standard output and standard error of a run."""
+    process = await begun(lab, engine, *arguments)
+    out, err = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+def runs(lab: Lab) -> list[Path]:
+    return sorted((lab.paths.data / "runs").glob("*"))
+
+
+def done(lab: Lab) -> int:
+    lab.store.refresh()
+    return lab.store.counts().get(Status.DONE, 0)
+
+
+def test_forty_jobs_that_are_killed_half_way_go_on_where_they_were(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with served(tmp_path) as (lab, engine):
+            prompts = lab.paths.file.parent / "prompts.txt"
+            prompts.write_text("\n".join(f"a fox, number {n}" for n in range(10)))
+            asked = (str(NOTEBOOKS / "batch.ipynb"), "-p", f"prompts={prompts}", "-p", "seeds=4")
+            first = await begun(lab, engine, *asked, *SMALL)
+            async with asyncio.timeout(PATIENCE_S):
+                while done(lab) < 12:
+                    await asyncio.sleep(0.02)
+            os.killpg(first.pid, signal.SIGKILL)
+            await first.communicate()
+            before = done(lab)
+            assert before < 40
+            made = [entry.prompt_id for entry in engine.ledger.entries]
+            code, out, err = await ran(lab, engine, *asked, *SMALL, "--json")
+            assert code == 0, err
+            said = json.loads(out)
+            assert said["batches"] == [{"name": lab.batches()[0].name, "jobs": 40, "done": 40}]
+            assert done(lab) == 40
+            every = [entry.prompt_id for entry in engine.ledger.entries]
+            # what ran when the process died is adopted, or made once more: never what was done
+            assert len(every) - len(made) <= 40 - before
+            assert len(set(every)) <= 41
+            assert len(every) <= 41
+            folder = Path(said["folder"])
+            assert {file.name for file in folder.iterdir()} == {
+                "notebook.ipynb", "notebook.html", "summary.json", "junit.xml",
+            }  # fmt: skip
+            sheet = [
+                output
+                for cell in read(folder).cells
+                if cell.id == "sheet"
+                for output in cell.outputs
+            ]
+            assert "image/png" in sheet[0].data
+
+    asyncio.run(story())
+
+
+def read(folder: Path) -> Any:
+    return nbformat.read(folder / "notebook.ipynb", as_version=4)  # type: ignore[no-untyped-call]
+
+
+def test_what_is_mistyped_ends_it_before_a_kernel_starts(tmp_path: Path) -> None:
+    cases = {
+        "Did you mean seeds?": ["-p", "sedes=4"],
+        "seeds=many is not a value": ["-p", "seeds=many"],
+        "no share of jobs": ["--max-failures", "half"],
+    }
+
+    async def story() -> None:
+        async with served(tmp_path) as (lab, engine):
+            notebook = str(NOTEBOOKS / "batch.ipynb")
+            ended = await asyncio.gather(
+                *(ran(lab, engine, notebook, *given) for given in cases.values())
+            )
+            for told, (code, _, err) in zip(cases, ended, strict=True):
+                assert code == 2, err
+                assert told in " ".join(err.split())
+            assert runs(lab) == []
+            assert engine.ledger.entries == []
+
+    asyncio.run(story())
+
+
+def test_more_failures_than_are_allowed_end_it_with_one_and_junit_names_them(
+    tmp_path: Path,
+) -> None:
+    async def story() -> None:
+        async with served(tmp_path) as (lab, engine):
+            asked = (
+                str(NOTEBOOKS / "grid.ipynb"),
+                *("-p", f"prompt={HOSTILE}", "-p", "x=checkpoint", "-p", "measure=seconds"),
+                *("-p", "x_values=['no-such.safetensors', None]", "-p", "y_values=[1]"),
+                *("-p", "settings={'width': 64, 'height': 64, 'steps': 1}", "-p", "name=half"),
+            )
+            strict, lenient = await asyncio.gather(
+                ran(lab, engine, *asked, "--name", "strict", "--max-failures", "40%"),
+                ran(lab, engine, *asked, "--name", "lenient", "--max-failures", "0.5"),
+            )
+            assert strict[0] == 1, strict
+            assert lenient[0] == 0, lenient
+            assert "no-such.safetensors" in strict[2]
+            for folder in runs(lab):
+                suites = ET.fromstring((folder / "junit.xml").read_bytes())
+                failure = suites.find("testsuite/testcase/failure")
+                assert failure is not None
+                assert "no-such.safetensors" in str(failure.get("message"))
+                assert len(suites.findall("testsuite/testcase")) == 2
+                page = (folder / "notebook.html").read_text(encoding="utf-8")
+                assert "<script>alert(1)" not in page
+                assert "alert(1)" in page
+            assert lab.batch("half").progress().counts == {Status.DONE: 1, Status.FAILED: 1}
+
+    asyncio.run(story())
+
+
+def test_a_notebook_that_fails_keeps_what_it_had_shown(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with served(tmp_path) as (lab, engine):
+            cells = [
+                nbformat.v4.new_markdown_cell("# Broken", id="title"),
+                nbformat.v4.new_code_cell("print('so far, so good')", id="good"),
+                nbformat.v4.new_code_cell("raise ValueError('<b>no</b>')", id="bad"),
+            ]
+            broken = tmp_path / "broken.ipynb"
+            kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+            nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), broken)
+            code, _, err = await ran(lab, engine, str(broken))
+            assert code == 1
+            assert "ValueError: <b>no</b>" in err
+            (folder,) = runs(lab)
+            good = next(cell for cell in read(folder).cells if cell.id == "good")
+            assert good.outputs[0].text == "so far, so good\n"
+            summary = json.loads((folder / "summary.json").read_bytes())
+            assert (summary["status"], summary["error"]) == ("failed", "ValueError: <b>no</b>")
+            assert ET.fromstring((folder / "junit.xml").read_bytes()).find(".//error") is not None
+
+    asyncio.run(story())
