@@ -19,6 +19,12 @@ class BomInvalid(RequestInvalid):
     remedy = "Give a CSV or XLSX file with a header line and a column of part numbers or values."
 
 
+class RateUnknown(OrchestratorError):
+    """No table of exchange rates has this currency."""
+
+    remedy = "Show prices in another currency, or download new rates."
+
+
 class SourceSettingInvalid(ConfigError):
     """A setting of a source cannot be used."""
 
