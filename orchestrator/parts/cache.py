@@ -235,11 +235,13 @@ class Cache:
 
 def answer_key(*, source: str, version: str, scope: str, request: Request) -> str:
     """The name of an answer: the same for requests that ask the same of the same interface in the same place."""
+    # an exact answer is about its numbers, whatever else was said beside them
+    attrs = request.attrs or {} if not request.mpns else {}
     asked = {
         "keyword": " ".join(request.keyword.casefold().split()) if not request.mpns else "",
         "mpns": sorted(" ".join(mpn.upper().split()) for mpn in request.mpns),
-        "type": request.type,
-        "attrs": sorted((name, str(value)) for name, value in (request.attrs or {}).items()),
+        "type": request.type if not request.mpns else None,
+        "attrs": sorted((name, str(value)) for name, value in attrs.items()),
         "limit": request.limit,
     }
     kind = "exact" if request.mpns else "keyword"

@@ -5,25 +5,26 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from orchestrator.parts import currencies
 from orchestrator.parts.breaker import Breaker, Refusal
-from orchestrator.parts.cache import Cache
+from orchestrator.parts.cache import Cache, answer_key
 from orchestrator.parts.database import Database
 from orchestrator.parts.enquiry import GRACE_S, Enquiry, Means
 from orchestrator.parts.errors import QueryInvalid
 from orchestrator.parts.merge import Merger
 from orchestrator.parts.outbox import Outbox
-from orchestrator.parts.quota import Left, Quota
+from orchestrator.parts.quota import Left, Quota, Use
 from orchestrator.parts.ranks import Ranks
 from orchestrator.parts.rates import Rates
 from orchestrator.parts.readings import readings
 from orchestrator.parts.ru import attributes, normalise
 from orchestrator.parts.sources.base import Request, Source
+from orchestrator.parts.sources.reading import wanted
 from orchestrator.parts.values import Event, Offer, Part, Query
 from orchestrator.parts.voice import PublicVoice, Voice
 
@@ -51,6 +52,7 @@ class _Wish:
     currency: str
     sources: Sequence[Source]
     public: bool
+    interactive: bool
 
 
 class Search:
@@ -97,22 +99,25 @@ class Search:
 
     def search(
         self,
-        text: str,
+        text: str | Query,
         *,
         quantity: int | None = None,
         currency: str | None = None,
         only: Collection[str] | None = None,
         public: bool = False,
+        interactive: bool = True,
     ) -> AsyncGenerator[Event, None]:
         """Everything that happens while the sources are asked, as it happens; the last event is `done`.
 
+        `text`: what to look for, or what is understood of it already, such as a part number to be taken as it is.
         `quantity`: pieces that prices are compared at (None: as the text says, else 1). `only`: names of sources.
-        `public`: only what everybody may see. Closing the iterator ends what goes on at the sources at once.
+        `public`: only what everybody may see. `interactive` False: nobody waits for it, so a fifth of each source's
+        day is left for those who do. Closing the iterator ends what goes on at the sources at once.
         Raises QueryInvalid, also for an unknown source, and RateUnknown for a currency without a rate.
         """
-        if not text.strip():
+        if isinstance(text, str) and not text.strip():
             raise QueryInvalid
-        query = normalise(text)
+        query = normalise(text) if isinstance(text, str) else text
         wanted = currencies.code(currency or self.currency)
         self.rates.table("USD", wanted)
         wish = _Wish(
@@ -121,8 +126,57 @@ class Search:
             currency=wanted,
             sources=self._chosen(only),
             public=public,
+            interactive=interactive,
         )
         return self._stream(wish)
+
+    async def fetch(self, mpns: Iterable[str], *, only: Collection[str] | None = None) -> None:
+        """Have the cache know many part numbers, with few calls of the sources that take several at once.
+
+        Searches for one of them then cost these sources nothing. What fails is left to those searches to find out;
+        the day's reserve stays untouched. Raises QueryInvalid for an unknown source.
+        """
+        numbers = list(dict.fromkeys(mpns))
+        sources = self._chosen(only)
+        async with asyncio.TaskGroup() as group:
+            for source in sources:
+                if source.missing is None and source.batch > 1:
+                    group.create_task(self._fetch(source, numbers), name=f"fetch {source.name}")
+
+    async def _fetch(self, source: Source, numbers: Sequence[str]) -> None:
+        questions = {mpn: Request.of(Query(raw=mpn, en=mpn, mpn=mpn)) for mpn in numbers}
+        if not any(source.cost(question) for question in questions.values()):
+            return  # it makes no calls
+        keys = {
+            mpn: answer_key(
+                source=source.name, version=source.version, scope=source.scope, request=question
+            )
+            for mpn, question in questions.items()
+        }
+        unknown = [
+            mpn
+            for mpn, key in keys.items()
+            if not ((kept := self.cache.get(key)) and kept.is_fresh)
+        ]
+        voice = Voice([source], redact=self._redact, rates=self.rates)
+        for start in range(0, len(unknown), source.batch):
+            some = unknown[start : start + source.batch]
+            offers: list[Offer] = []
+            enquiry = Enquiry(
+                source,
+                Request(mpns=tuple(some)),
+                "",
+                Use(interactive=False),
+                self._means,
+                voice,
+                Outbox(),
+                offers.extend,
+            )
+            await enquiry.run()
+            if not enquiry.has_answered:
+                return
+            for mpn in some:
+                self.cache.put(keys[mpn], wanted(offers, mpn), source=source.name)
 
     def states(self) -> list[SourceState]:
         """How each source stands."""
@@ -158,7 +212,9 @@ class Search:
         return [source for source in self.sources if source.name in only]
 
     async def _stream(self, wish: _Wish) -> AsyncGenerator[Event, None]:
-        voice = (PublicVoice if wish.public else Voice)(wish.sources, redact=self._redact)
+        voice = (PublicVoice if wish.public else Voice)(
+            wish.sources, redact=self._redact, rates=self.rates
+        )
         run = _Run(wish, self._means, voice, self.rates, self._clock, self._deadline_s)
         task = asyncio.create_task(run.go(), name="search")
         try:
@@ -226,7 +282,16 @@ class _Run:
     async def _round(self, sources: Sequence[Source], request: Request, reading: str) -> bool:
         """Ask each source one question; returns whether any has answered it."""
         enquiries = [
-            Enquiry(source, request, reading, self.means, self.voice, self.outbox, self._merge)
+            Enquiry(
+                source,
+                request,
+                reading,
+                Use(interactive=self.wish.interactive),
+                self.means,
+                self.voice,
+                self.outbox,
+                self._merge,
+            )
             for source in sources
         ]
         # those with nothing in the cache go out first: reading what others have there takes its time

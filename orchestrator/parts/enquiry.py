@@ -56,6 +56,7 @@ class Enquiry:
         source: Source,
         request: Request,
         reading: str,
+        use: Use,
         means: Means,
         voice: Voice,
         outbox: Outbox,
@@ -77,7 +78,7 @@ class Enquiry:
         # a source that makes no calls has nothing to save
         self._is_cached = source.cost(request) > 0
         self._kept = means.cache.find(self._key) if self._is_cached else None
-        self._use = Use()
+        self._use = use
         self._started = means.clock()
         self._count = 0
         self._is_over = False

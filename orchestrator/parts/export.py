@@ -12,7 +12,7 @@ from orchestrator.parts import xlsx
 from orchestrator.parts.bom import Quote
 from orchestrator.parts.public import public
 from orchestrator.parts.rates import Rates
-from orchestrator.parts.values import Part
+from orchestrator.parts.values import Part, PublicPart
 from orchestrator.parts.xlsx import Cell
 
 FORMULA = frozenset(
@@ -49,7 +49,9 @@ def parts_table(
     parts: Iterable[Part], *, public_view: bool = False, rates: Rates | None = None
 ) -> Table:
     """A header and a line for each part with its best offer, or with `public_view` for each region's price."""
-    return _public_lines(parts, rates) if public_view else _lines(parts)
+    if public_view:
+        return public_table(public(part, rates=rates) for part in parts)
+    return _lines(parts)
 
 
 def _lines(parts: Iterable[Part]) -> Table:
@@ -73,10 +75,10 @@ def _lines(parts: Iterable[Part]) -> Table:
     return table
 
 
-def _public_lines(parts: Iterable[Part], rates: Rates | None) -> Table:
+def public_table(parts: Iterable[PublicPart]) -> Table:
+    """A header and a line for each region's price of each part; a part without any has one line."""
     table: Table = [PUBLIC_HEAD]
-    for part in parts:
-        seen = public(part, rates=rates)
+    for seen in parts:
         told: tuple[Cell, ...] = (
             seen.mpn, seen.manufacturer, seen.description, seen.package, seen.lifecycle.value,
         )  # fmt: skip

@@ -8,6 +8,13 @@ from orchestrator.parts.sources.base import Request
 from orchestrator.parts.values import Alternative, Query
 
 MAX_READINGS = 4  # each costs calls
+# what a value is of when no kind of part was named, and the unit that it is searched under
+KINDS = {
+    "resistance": ("resistor", "ohm"),
+    "capacitance": ("capacitor", "F"),
+    "inductance": ("inductor", "H"),
+}
+PREFIXES = (("M", 1e6), ("k", 1e3), ("", 1.0), ("m", 1e-3), ("u", 1e-6), ("n", 1e-9), ("p", 1e-12))
 
 
 def readings(query: Query) -> Iterator[tuple[str, Request]]:
@@ -23,11 +30,25 @@ def _other(query: Query, alternative: Alternative) -> Request:
     name, equals, value = alternative.reads.partition("=")
     if not equals:
         return Request(keyword=alternative.reads, mpns=(alternative.reads,), type=query.type)
+    if name == "type":
+        return Request(keyword=query.en, type=value, attrs=query.attrs)
     try:
         told: float | str = float(value)
     except ValueError:
         told = value
-    if name == "type":
-        return Request(keyword=query.en, type=value, attrs=query.attrs)
-    words = f"{query.type or ''} {value}".replace("_", " ").strip()
-    return Request(keyword=words, type=query.type, attrs={**query.attrs, name: told})
+    kind, unit = KINDS.get(name, (query.type or "", ""))
+    written = _written(told, unit) if isinstance(told, float) else told
+    words = (query.type or kind, written, str(query.attrs.get("package", "")))
+    return Request(
+        keyword=" ".join(word.replace("_", " ") for word in words if word),
+        type=query.type or kind or None,
+        attrs={**query.attrs, name: told},
+    )
+
+
+def _written(value: float, unit: str) -> str:
+    """A value as distributors write it: 1e-07 and F is 100nF."""
+    for prefix, factor in PREFIXES:
+        if abs(value) >= factor * (1 - 1e-9):
+            return f"{value / factor:.4g}{prefix}{unit}"
+    return f"{value:g}{unit}"

@@ -8,6 +8,7 @@ from typing import Any
 from orchestrator.parts.errors import SourceError
 from orchestrator.parts.public import public
 from orchestrator.parts.quota import Left
+from orchestrator.parts.rates import Rates
 from orchestrator.parts.sources.base import Source
 from orchestrator.parts.values import Offer, Part
 
@@ -15,11 +16,15 @@ NEUTRAL = "This source did not answer; the others are not touched."
 
 
 class Voice:
-    """Words for those who may know everything. `redact` masks keys in texts of others."""
+    """Words for those who may know everything. `redact` masks keys in texts of others, `rates` bring the prices that
+    everybody sees to the currency of the search."""
 
-    def __init__(self, sources: Sequence[Source], *, redact: Callable[[str], str]) -> None:
+    def __init__(
+        self, sources: Sequence[Source], *, redact: Callable[[str], str], rates: Rates
+    ) -> None:
         self._sources = sources
         self._redact = redact
+        self._rates = rates
 
     def name(self, source: Source) -> str:
         """What a source is called."""
@@ -57,8 +62,11 @@ class Voice:
 class PublicVoice(Voice):
     """Words for everybody: no seller, no name of a source, no address, nothing that tells one from another."""
 
-    def __init__(self, sources: Sequence[Source], *, redact: Callable[[str], str]) -> None:
-        super().__init__([one for one in sources if one.missing is None], redact=redact)
+    def __init__(
+        self, sources: Sequence[Source], *, redact: Callable[[str], str], rates: Rates
+    ) -> None:
+        there = [one for one in sources if one.missing is None]
+        super().__init__(there, redact=redact, rates=rates)
         self._names = {
             source.name: f"source {place}" for place, source in enumerate(self._sources, 1)
         }
@@ -73,7 +81,7 @@ class PublicVoice(Voice):
         return []
 
     def part(self, part: Part) -> dict[str, Any]:
-        return public(part).model_dump(mode="json")
+        return public(part, rates=self._rates).model_dump(mode="json")
 
     def error(self, error: SourceError) -> str:
         return NEUTRAL

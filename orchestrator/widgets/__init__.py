@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from orchestrator.widgets.heartbeat import Heartbeat
     from orchestrator.widgets.job import JobView
     from orchestrator.widgets.newest import NewestImages
+    from orchestrator.widgets.parts import PartsSearch
     from orchestrator.widgets.queue import QueuePanel
     from orchestrator.widgets.services import ServiceCards
 
@@ -30,6 +31,7 @@ __all__ = [
     "Heartbeat",
     "JobView",
     "NewestImages",
+    "PartsSearch",
     "QueuePanel",
     "ServiceCards",
     "install",
@@ -43,6 +45,7 @@ _HOMES = {
     "Heartbeat": "orchestrator.widgets.heartbeat",
     "JobView": "orchestrator.widgets.job",
     "NewestImages": "orchestrator.widgets.newest",
+    "PartsSearch": "orchestrator.widgets.parts",
     "QueuePanel": "orchestrator.widgets.queue",
     "ServiceCards": "orchestrator.widgets.services",
 }

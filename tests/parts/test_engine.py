@@ -14,10 +14,14 @@ from typing import Any
 import pytest
 from search_far_ends import FakeSource, build, collect, named, offer, run_moved
 
+from orchestrator.parts.database import Database
 from orchestrator.parts.errors import SOURCE_ERRORS, QueryInvalid, SourceError, SourceQuota
 from orchestrator.parts.fold import fold, fold_data
+from orchestrator.parts.quota import Quota
 from orchestrator.parts.ranks import Ranks
-from orchestrator.parts.values import Part
+from orchestrator.parts.readings import readings
+from orchestrator.parts.sources.base import Limit
+from orchestrator.parts.values import Alternative, Part, Query
 
 KEY = "planted-0123456789-key"
 
@@ -372,3 +376,44 @@ def test_a_planted_key_comes_out_nowhere(
     assert files
     for file in files:
         assert KEY.encode() not in file.read_bytes()
+
+
+def test_other_readings_are_asked_in_the_words_of_distributors() -> None:
+    query = Query(
+        raw="104 0603",
+        en="104 0603",
+        attrs={"package": "0603"},
+        alternatives=tuple(
+            Alternative(reads=reads, why="a code")
+            for reads in ("capacitance=1e-07", "resistance=100000", "NE104", "inductance=0.1")
+        ),
+    )
+    asked = [request for _, request in readings(query)]
+    assert [(one.keyword, one.type, one.mpns) for one in asked] == [
+        ("104 0603", None, ()),
+        ("capacitor 100nF 0603", "capacitor", ()),
+        ("resistor 100kohm 0603", "resistor", ()),
+        ("NE104", None, ("NE104",)),
+    ]
+    assert asked[1].attrs == {"package": "0603", "capacitance": 1e-07}
+
+
+def test_a_batch_leaves_the_reserve_of_the_day_alone(tmp_path: Path) -> None:
+    async def work() -> None:
+        quota = Quota(Database(tmp_path / "parts.sqlite"))
+        meter = quota.meter("a", [Limit(calls=5, window_s=86400)])
+        source = FakeSource("a", [(0, [offer("a")])], meter=meter)
+        search = build([source], tmp_path, quota=quota)
+        kinds = []
+        for number in range(5):
+            text = f"NE{number}555P"
+            events = await collect(search, text, interactive=False)
+            kinds += [told["class"] for told in named(events, "provider:error")]
+        assert kinds == ["quota"]
+        events = await collect(search, "LM358N")
+        assert named(events, "provider:error") == []
+        assert named(events, "provider:done")[0]["calls"] == 1
+        quota._database.close()
+        await search.close()
+
+    run_moved(work)

@@ -237,3 +237,40 @@ def test_parameters_come_under_our_terms_in_one_spelling(
 ) -> None:
     assert attributes(params) == wanted
     assert attributes(attributes(params)) == wanted
+
+
+def test_a_bare_number_of_a_crystal_is_what_everyone_means_with_the_other_reading_beside_it() -> (
+    None
+):
+    watch, fast = normalise("кварц 32.768"), normalise("кварц 11.0592")
+    assert (watch.attrs, fast.attrs) == ({"frequency": 32768}, {"frequency": 11059200})
+    assert [said.alternatives[0].reads for said in (watch, fast)] == [
+        "frequency=32768000",
+        "frequency=11059.2",
+    ]
+    assert max(watch.confidence, fast.confidence) < 0.7
+
+
+def test_a_designation_typed_under_the_other_layout_keeps_what_was_typed_as_the_other_reading() -> (
+    None
+):
+    said = normalise("rn315,")
+    assert (said.mpn, said.alternatives[0].reads) == ("KT315B", "RN315")
+    assert [normalise(mpn).mpn for mpn in ("rl207", "rc4558", "RN1402", "r1lv0408")] == [
+        "RL207",
+        "RC4558",
+        "RN1402",
+        "R1LV0408",
+    ]
+
+
+@pytest.mark.parametrize(
+    "mpn",
+    [
+        *("2W10", "6A10", "10A10", "1N4733A", "2N2222A", "4N35", "10D391K", "14D471K", "5D-9"),
+        *("74HC4051PW,118", "1.5KE440CA", "24LC256", "2SC5200"),
+    ],
+)
+def test_a_part_number_that_begins_with_digits_is_not_taken_for_values(mpn: str) -> None:
+    for said in (normalise(mpn), normalise(f"купить {mpn} 5 шт")):
+        assert (said.mpn, set(said.attrs) - {"quantity"}) == (mpn, set())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-from orchestrator.parts.ru import packages, soviet, types, values, words
+from orchestrator.parts.ru import glued, packages, soviet, types, values, words
 from orchestrator.parts.ru.letters import fold, has_cyrillic, transliterate
 from orchestrator.parts.ru.reading import Reading
 from orchestrator.parts.ru.tokens import Token
@@ -36,7 +36,7 @@ _MILLIMETRES = re.compile(r"[dDøØ⌀]?=?(\d{1,3}(?:[.,]\d{1,3})?)-?(?:мм|mm)
 _PITCHES = {"0.5", "0.8", "1.0", "1.25", "1.27", "1.5", "2.0", "2.5", "2.54", "3.5", "3.81", "3.96", "4.2", "5.0",
             "5.08", "6.35", "7.5", "7.62", "9.5", "10.16", "3.0", "1.778", "1.78"}  # fmt: skip
 _SIZED = frozenset(("led", "buzzer", "photodiode", "phototransistor", "display", "fan", "microphone", "speaker",
-                    "photoresistor", "varistor"))  # fmt: skip
+                    "photoresistor", "varistor", "button", "switch", "tactile switch"))  # fmt: skip
 _CONNECTOR_NAMES = re.compile(
     r"(?:USB|RJ|DB|DR|IDC|BH|PLS|PLD|PBS|PBD|WF|HU|XT|BNC|SMA|RCA|M\d+|IP\d|JST|XH|PH|ZH|SH|DE|HD|DHR|MDN|D-?SUB|DIN|FFC|FPC|"
     r"SATA|HDMI|VGA|MC4|XLR|EC\d|T-?\d|JACK|DC)[\d.\-]*[A-Z]?",
@@ -64,6 +64,8 @@ def is_beta(reading: Reading, text: str) -> bool:
 
 def dielectric(text: str) -> str | None:
     upper = text.upper()
+    if "Р" in upper and (found := _DIELECTRICS.get(fold(upper.replace("Р", "R")))):
+        return found  # х7р
     return _DIELECTRICS.get(fold(upper)) or _DIELECTRICS.get(transliterate(upper))
 
 
@@ -78,6 +80,8 @@ def designations(reading: Reading) -> None:
             continue
         if packages.package(token.text) or values.with_unit(token.text, code=reading.code):
             continue
+        if token.text[0].isdigit() and glued.pieces(token.text, reading.code):
+            continue  # 100нф50в
         if fold(token.text.upper()) in _TEMPERATURE_GROUPS or dielectric(token.text):
             continue
         found = soviet.designation(token.text)
@@ -154,7 +158,8 @@ def named_packages(reading: Reading) -> None:
         after = tokens[here + 1] if here + 1 < len(tokens) else None
         before = tokens[here - 1] if here else None
         case = packages.package(token.text)
-        if case and connector and case in ("SMA", "SMB", "SMC"):
+        antenna = reading.type is not None and reading.type.name == "antenna"
+        if case and (connector or antenna) and case in ("SMA", "SMB", "SMC"):
             continue
         if after and not after.used and not token.has_digit and token.text.isalpha():
             joined = (
@@ -287,7 +292,24 @@ def lengths(reading: Reading) -> None:
                 amount = values.number(token.text)
         if amount is None:
             continue
-        attr = "pitch_mm" if connector or pitched else "size_mm" if name in _SIZED else None
+        # a round plug is told by its diameter
+        written_round = name == "connector" and format(amount, "f") in ("3.5", "2.5", "6.3", "6.35")
+        written_round = (
+            written_round
+            and any(t.concept in ("jack", "plug") for t in tokens)
+            and "pins" not in reading.attrs
+        )
+        legs = name in ("", "cable") and "pins" in reading.attrs and format(amount, "f") in _PITCHES
+        round_plug = written_round and not pitched
+        attr = (
+            "size_mm"
+            if round_plug
+            else "pitch_mm"
+            if connector or pitched or legs
+            else "size_mm"
+            if name in _SIZED
+            else None
+        )
         token.out = format(amount, "f") + ("mm" if in_mm else "")
         if attr is not None and reading.put(attr, amount):
             token.used = True
@@ -299,7 +321,7 @@ def lengths(reading: Reading) -> None:
 def _dielectric(reading: Reading, token: Token) -> bool:
     if found := dielectric(token.text):
         if reading.put("dielectric", found):
-            token.used, token.out = True, fold(token.text.upper())
+            token.used, token.out = True, found if "р" in token.low else fold(token.text.upper())
         return True
     group = _TEMPERATURE_GROUPS.get(fold(token.text.upper()))
     capacitor = reading.code == "C" or "capacitance" in reading.attrs

@@ -7,12 +7,38 @@ is never put through the glossary.
 
 from __future__ import annotations
 
-from orchestrator.parts.ru import marks, numbers, packages, partnumbers, soviet, types, words
+import re
+from itertools import pairwise
+
+from orchestrator.parts.ru import (
+    apart,
+    counts,
+    marks,
+    numbers,
+    packages,
+    partnumbers,
+    soviet,
+    types,
+    words,
+)
 from orchestrator.parts.ru.letters import has_cyrillic, other_layout
 from orchestrator.parts.ru.reading import Reading
 from orchestrator.parts.ru.render import english
+from orchestrator.parts.ru.soviet import designations_on_other_layout
 from orchestrator.parts.ru.tokens import Token, clean, split
+from orchestrator.parts.ru.units import unit
+from orchestrator.parts.ru.values import volt_code
 from orchestrator.parts.values import Alternative, Query
+
+# `транзистор 13003`, `диод 4148`: the letters are left out in speech
+_NUMBERED = frozenset(
+    {"transistor", "bjt", "mosfet", "diode", "schottky diode", "optocoupler", "thyristor", "triac"}
+)
+_LONG_NUMBER = re.compile(r"(?=(?:\d-?){7,15}$)\d+(?:-\d+)*|\d{3}-\d{3}")
+_MEASURED = re.compile(r"\d+(?:[.,]\d+)?(?:мм|шт|пин|конт)\.?", re.IGNORECASE)
+_CELL = re.compile(
+    r"(?:[1-6][xх])?(?:1[48][56]\d0|21700|26650|[AА]{2,3}|CR\d{3,4}|[СC]R\d{3,4})", re.IGNORECASE
+)
 
 
 def normalise(text: str) -> Query:
@@ -22,13 +48,19 @@ def normalise(text: str) -> Query:
     Only the first `tokens.MAX_LENGTH` characters are looked at.
     """
     raw = text.encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair is no JSON
-    reading = Reading([Token(piece, place) for place, piece in enumerate(split(clean(raw)))])
+    cleaned, typed = designations_on_other_layout(clean(raw))
+    reading = Reading([Token(piece, place) for place, piece in enumerate(split(cleaned))])
+    for piece in typed:
+        reading.also(piece.upper().strip(",.;"), "as typed, if the keyboard was right")
+        reading.doubt(0.7)
     _words(reading)
+    _torn_words(reading)
     _other_layout(reading)
     _choose_type(reading)
+    apart.join(reading)
     marks.designations(reading)
     marks.named_packages(reading)
-    numbers.quantities(reading)
+    counts.quantities(reading)
     numbers.with_units(reading)
     marks.lengths(reading)
     _infer_type(reading)
@@ -50,6 +82,22 @@ def _words(reading: Reading) -> None:
             continue
         if token.concept is None and len(token.text) > 2:
             token.concept = words.concept(words.in_one_script(token.low))
+
+
+def _torn_words(reading: Reading) -> None:
+    """`опто пара`, `свето диод`: two words that are one of ours together, the first nothing alone."""
+    for left, right in pairwise(reading.tokens):
+        if left.concept or left.has_digit or right.has_digit or len(left.text) < 3:
+            continue
+        if left.low in words.STOP or not (left.text + right.text).isalpha() or len(right.text) < 3:
+            continue
+        if words.color(left.low) or unit(left.text):
+            continue
+        concept = words.concept(left.low + right.low)
+        if concept and not words.concept(left.low):
+            left.text, left.concept = left.text + right.text, concept
+            right.concept, right.used = None, True
+            reading.doubt(0.95)
 
 
 def _other_layout(reading: Reading) -> None:
@@ -81,6 +129,8 @@ def _swap_value(token: Token) -> None:
     if (
         western
         or numbers.is_value(other)
+        or _MEASURED.fullmatch(other)
+        or volt_code(other)
         or (has_cyrillic(other) and soviet.designation(other))
         or (not token.has_digit and not has_cyrillic(token.text) and numbers.is_unit(other))
     ):
@@ -92,6 +142,8 @@ def _choose_type(reading: Reading) -> None:
     for token in reading.tokens:
         if token.concept:
             found.setdefault(token.concept, token.place)
+    if "holder" in found and any(_CELL.fullmatch(token.text) for token in reading.tokens):
+        found.setdefault("battery", found["holder"])  # `держатель 18650`
     rule = types.choose(found)
     if rule is None:
         return
@@ -123,7 +175,7 @@ def _infer_type(reading: Reading) -> None:
 def _part_number(reading: Reading) -> None:
     """The first token left that may be one; two tokens are joined where they are one written apart."""
     free = [token for token in reading.tokens if not token.used]
-    for left, right in zip(reading.tokens, reading.tokens[1:], strict=False):
+    for left, right in pairwise(reading.tokens):
         if reading.mpn or left.used or right.used or left.has_digit or left.concept:
             continue
         if left.text.isalpha() and partnumbers.joins(left.text, right.text):
@@ -163,12 +215,19 @@ def _part_number(reading: Reading) -> None:
 
 def _number_alone(reading: Reading, free: list[Token]) -> None:
     """`7805`, `таймер 555`: digits only are a part number where nothing else makes sense."""
+    for token in free:
+        if not token.used and _LONG_NUMBER.fullmatch(token.text):
+            reading.take_mpn(token, token.text, (), 0.8)  # a connector of TE or Molex
+            return
     left = [t for t in free if not t.used and t.text.isdigit() and 3 <= len(t.text) <= 6]
     if len(left) != 1:
         return
     token, kind = left[0], reading.type
     regulator = len(token.text) == 4 and token.text[:2] in ("78", "79")
-    circuit = kind is not None and kind.name in marks.CIRCUITS
+    circuit = kind is not None and (
+        kind.name in marks.CIRCUITS
+        or (kind.name in _NUMBERED and (len(token.text) > 3 or kind.name == "optocoupler"))
+    )
     if regulator or circuit:
         reading.take_mpn(token, token.text, (), 0.8)
     elif kind is None and len(reading.tokens) == 1:

@@ -5,27 +5,27 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-from orchestrator.parts.ru import packages, values, words
+from orchestrator.parts.ru import counts, glued, packages, partnumbers, values
+from orchestrator.parts.ru.letters import fold
 from orchestrator.parts.ru.reading import Reading
 from orchestrator.parts.ru.render import amount_en
-from orchestrator.parts.ru.tokens import Token, parts_of
+from orchestrator.parts.ru.tokens import Token
 from orchestrator.parts.ru.types import TWO_SIDED
 from orchestrator.parts.ru.units import unit
 
 _PREPOSITION_BEFORE = re.compile(
     r"корпус|налич|упаков|лент|коробк|россып|москв|росси|магаз|состав|схем|комплект|розниц|стекл"
 )
-_TIMES_COUNT = re.compile(r"[xх](\d{1,6})", re.IGNORECASE)
-_COUNT_TIMES = re.compile(r"(\d{1,6})[xх]", re.IGNORECASE)
-_COUNTED = re.compile(r"(\d{1,7})-?([a-zа-я]+)\.?", re.IGNORECASE)
 _PAIR = re.compile(r"(\d+(?:[.,]\d+)?)(?:[vвVВ])?(?:/|-|->|:)(\d+(?:[.,]\d+)?)(?:[vвVВ])")
-_PINS_PRODUCT = re.compile(r"([1-4])x(\d{1,3})(?:p|pin|пин|конт\w*)?", re.IGNORECASE)
-_PIN_SHORT = re.compile(r"(\d{1,3})-?[pPпПрР]")
 _TIMES_VALUE = re.compile(r"(\d{1,2})x(\d.*)")
 _LINEAR = re.compile(r"[ABCАВС](\d{1,3})[KКkк]")
-_COUNT_NAMES = frozenset(
-    ("количество", "кол-во", "колво", "qty", "quantity", "партия", "партию", "количестве")
+_TRIMMERS = re.compile(r"3[0-9]\d{2}[A-Z]{1,2}", re.IGNORECASE)
+# `1000x25`, `470/16` of a capacitor: microfarads and volts, when the second number is a voltage that is made
+_MICROFARADS_VOLTS = re.compile(
+    r"(\d{1,6}(?:[.,]\d{1,2})?)(?:мк|u)?[x/*-](\d{1,3}(?:[.,]\d)?)[vв]?", re.I
 )
+_RATED_VOLTS = "4 6.3 10 16 25 35 50 63 80 100 160 200 250 350 400 450 500 630"
+_RATED = frozenset(_RATED_VOLTS.split())
 
 
 def is_value(text: str) -> bool:
@@ -42,62 +42,6 @@ def is_unit(text: str) -> bool:
     return len(text) > 1 and unit(text) is not None
 
 
-def quantities(reading: Reading) -> None:
-    """`10 шт`, `100шт.`, `x10`, `10x BC547`, `кол-во 5`."""
-    tokens = reading.tokens
-    for here, token in enumerate(tokens):
-        if token.used:
-            continue
-        after = tokens[here + 1] if here + 1 < len(tokens) else None
-        if token.text.isdigit() and len(token.text) <= 7 and after and not after.used:
-            low = after.low.rstrip(".")
-            if low in words.QUANTITY_WORDS:
-                _quantity(reading, int(token.text), token, after)
-                continue
-            if low in ("тыс", "тысяч", "тысячи") and here + 2 < len(tokens):
-                if tokens[here + 2].low.rstrip(".") in words.QUANTITY_WORDS:
-                    _quantity(reading, int(token.text) * 1000, token, after, tokens[here + 2])
-                continue
-        if (
-            ((found := _COUNTED.fullmatch(token.text)) and found[2].lower() in words.QUANTITY_WORDS)
-            or (
-                (found := _TIMES_COUNT.fullmatch(token.text))
-                and len(tokens) > 1
-                and not (reading.code == "C" and token.text in ("X1", "X2", "Х1", "Х2"))
-            )
-            or ((found := _COUNT_TIMES.fullmatch(token.text)) and after)
-        ):
-            _quantity(reading, int(found[1]), token)
-        elif (
-            token.text.isdigit()
-            and here == 0
-            and after
-            and after.low in ("x", "х")
-            and len(tokens) > 2
-        ):
-            _quantity(reading, int(token.text), token, after)
-        elif (
-            (token.low in ("x", "х") and after and after.text.isdigit() and here + 2 == len(tokens))
-            or (token.low.rstrip(":") in _COUNT_NAMES and after and after.text.isdigit())
-            or (
-                token.low in words.QUANTITY_WORDS
-                and after
-                and after.text.isdigit()
-                and here
-                and not tokens[here - 1].used
-                and here + 2 == len(tokens)
-            )
-        ):
-            _quantity(reading, int(after.text), token, after)
-
-
-def _quantity(reading: Reading, pieces: int, *used: Token) -> None:
-    if pieces < 1 or not reading.put("quantity", Decimal(pieces)):
-        return
-    for token in used:
-        token.used = True
-
-
 def with_units(reading: Reading) -> None:
     """Every value whose unit is said; `мкф 10` with its unit first is taken last."""
     tokens = reading.tokens
@@ -105,11 +49,11 @@ def with_units(reading: Reading) -> None:
         if token.used:
             continue
         after = tokens[here + 1] if here + 1 < len(tokens) else None
-        if _voltage_pair(reading, token):
+        if _microfarads_volts(reading, token) or _voltage_pair(reading, token):
             continue
         if after and not after.used and _joined(reading, token, after, tokens[here + 2 : here + 3]):
             continue
-        if _pins(reading, token, after):
+        if counts.pins(reading, token, after) or _trimmer_series(reading, token):
             continue
         if _one(reading, token, token.text):
             continue
@@ -130,20 +74,29 @@ def _joined(reading: Reading, token: Token, after: Token, beyond: list[Token]) -
         reading.put("tolerance", amount)
         token.used = after.used = True
         return True
-    if after.low == "в" and beyond and _PREPOSITION_BEFORE.match(beyond[0].low):
+    if _is_preposition(token, after, beyond):
         return False
-    if after.concept and after.low not in ("а", "amp") and not unit(after.text):
+    micro = after.low == "мк" and reading.code in ("C", "L")  # and no microcontroller
+    if after.concept and after.low not in ("а", "amp") and not micro and not unit(after.text):
         return False
-    fraction = "/" in token.text
-    if not fraction and values.number(token.text) is None:
+    text = token.text
+    if reading.type is not None and (times := _TIMES_VALUE.fullmatch(text)):
+        text = times[2]  # `8x330 Ом`
+    fraction = "/" in text
+    if not fraction and values.number(text) is None:
         # `4,7к Ом` and `10м Гн` are one value too
-        if len(after.text) < 2 or not values.letter_code(token.text, "R"):
+        if len(after.text) < 2 or not values.letter_code(text, "R"):
             return False
-        if any(c.isdigit() for c in token.text.rstrip("кКkKмМmMнНnпПpPuμ")[-1:]) is False:
+        if any(c.isdigit() for c in text.rstrip("кКkKмМmMнНnпПpPuμ")[-1:]) is False:
             return False
-        if values.with_unit(token.text + after.text) is None:
+        if values.with_unit(text + after.text) is None:
             return False
-    found = values.with_unit(token.text + after.text, code=reading.code)
+    found = values.with_unit(text + after.text, code=reading.code)
+    if found is None and len(after.text) <= 2 and not fraction:
+        # `10 М` of a resistor, `22 п` of a capacitor
+        found = values.letter_code(text + after.text, reading.code)
+        if reading.type is not None and reading.code is None:
+            return False
     if found is None:
         return False
     if (
@@ -155,6 +108,17 @@ def _joined(reading: Reading, token: Token, after: Token, beyond: list[Token]) -
     _take(reading, token, found)
     after.used = True
     return True
+
+
+def _is_preposition(token: Token, after: Token, beyond: list[Token]) -> bool:
+    """`13003 в корпусе`, `18650 на 2 шт`: no volts and no nanoamperes; `6,3 В корпус B` are volts."""
+    if after.text == "на":
+        return True
+    if after.text == "В" or after.low != "в" or not beyond:
+        return False
+    fraction = "." in token.text or "," in token.text
+    word = beyond[0].low
+    return not fraction and word != "корпус" and _PREPOSITION_BEFORE.match(word) is not None
 
 
 def _one(reading: Reading, token: Token, text: str) -> bool:
@@ -184,34 +148,23 @@ def _one(reading: Reading, token: Token, text: str) -> bool:
 
 def _several(reading: Reading, token: Token) -> bool:
     """`10мкФx16В/20%`: taken apart only when every part is a value, a case or a dielectric."""
-    parts = parts_of(token.text)
-    if len(parts) < 2:
-        parts = token.text.split(",")
-        if len(parts) < 2 or not any(packages.chip(part) for part in parts):
-            return False
-    found = [
-        values.with_unit(part, code=reading.code) or values.letter_code(part, reading.code)
-        for part in parts
-    ]
-    percents = [values.percent(part) for part in parts]
-    cases = [packages.chip(part) for part in parts]
-    if not all(f or p is not None or c for f, p, c in zip(found, percents, cases, strict=True)):
-        return False
-    if not any(found) and not any(p is not None for p in percents):
-        return False
+    found = glued.pieces(token.text, reading.code)
     outs: list[str] = []
-    for one, tolerance, case in zip(found, percents, cases, strict=True):
-        if one is not None:
-            _take(reading, token, one)
+    for piece in found:
+        if isinstance(piece.said, values.Found):
+            _take(reading, token, piece.said)
             if token.out:
                 outs.append(token.out)
-        elif tolerance is not None:
-            reading.put("tolerance", tolerance)
-        elif case is not None:
-            reading.put("package", case)
-    token.used = True
-    token.out = " ".join(outs) or None
-    return True
+        elif piece.attr == "tolerance":
+            reading.put("tolerance", Decimal(piece.said))
+        else:
+            reading.put(piece.attr, piece.said)
+            if piece.attr == "dielectric":
+                outs.append(piece.said)
+    if found:
+        token.used = True
+        token.out = " ".join(outs) or None
+    return bool(found)
 
 
 def _take(reading: Reading, token: Token, found: values.Found) -> None:
@@ -247,39 +200,35 @@ def _voltage_pair(reading: Reading, token: Token) -> bool:
     return True
 
 
-def _pins(reading: Reading, token: Token, after: Token | None) -> bool:
-    connector = reading.type is not None and reading.type.connector
-    pins: int | None = None
-    used = [token]
-    if token.text.isdigit() and len(token.text) <= 3 and after and not after.used:
-        low = after.low.lstrip("-")
-        if low.startswith(words.PIN_WORDS) and not after.has_digit:
-            pins = int(token.text)
-            used.append(after)
-    elif (found := _COUNTED.fullmatch(token.text)) and len(found[1]) <= 3:
-        if found[2].lower().startswith(words.PIN_WORDS) or (
-            connector and _PIN_SHORT.fullmatch(token.text)
-        ):
-            pins = int(found[1])
-    elif "-" in token.text:
-        digits, _, word = token.low.partition("-")
-        if (
-            digits.isdigit()
-            and len(digits) <= 3
-            and word.startswith((*words.PIN_WORDS, "контактн"))
-        ):
-            pins = int(digits)
-    if pins is None and connector and (found := _PINS_PRODUCT.fullmatch(token.text)):
-        pins = int(found[1]) * int(found[2])
-        token.out = token.text
-        if after and not after.used and after.low.startswith(words.PIN_WORDS):
-            used.append(after)
-    if pins is None or not pins:
+def _microfarads_volts(reading: Reading, token: Token) -> bool:
+    """`1000x25` of a capacitor, which is not its size: a can is higher than wide."""
+    if reading.code != "C" or "capacitance" in reading.attrs:
         return False
-    if reading.put("pins", Decimal(pins)) and token.out is None:
-        token.out = f"{pins} pins"
-    for each in used:
-        each.used = True
+    found = _MICROFARADS_VOLTS.fullmatch(token.text)
+    if not found or any(
+        other.has_digit and values.with_unit(other.text, code="C") for other in reading.free()
+    ):
+        return False
+    micro, volts = Decimal(found[1].replace(",", ".")), found[2].replace(",", ".")
+    if volts not in _RATED or (micro <= Decimal(volts) and token.text[-1:].isdigit()):
+        return False
+    amount = micro.scaleb(-6)
+    _take(reading, token, values.Found("capacitance", amount, sure=0.8))
+    reading.put("voltage", Decimal(volts))
+    reading.primary, token.out = amount_en("capacitance", amount), f"{volts}V"
+    return True
+
+
+def _trimmer_series(reading: Reading, token: Token) -> bool:
+    """`подстроечник 3296W`: the name of Bourns' series, and no watts."""
+    kind = reading.type.name if reading.type else None
+    if kind not in ("trimmer", "potentiometer") or not _TRIMMERS.fullmatch(token.text):
+        return False
+    name = token.text.upper()
+    if not reading.put("series", name):
+        return False
+    reading.also(name, "the series as a part number")
+    token.used, token.out = True, name
     return True
 
 
@@ -340,14 +289,21 @@ def codes(reading: Reading) -> None:
         return
     candidates = [t for t in reading.tokens if not t.used and t.has_digit]
     for token in candidates:
-        found = values.digit_code(token.text.upper(), code)
+        found = values.digit_code(fold(token.text.upper()), code)
         if found is not None:
             _take(reading, token, found)
             return
 
 
 def _type_of(reading: Reading, attr: str) -> None:
-    if reading.type is None and not reading.mpn:
+    if (
+        reading.type is None
+        and not reading.mpn
+        and not any(
+            partnumbers.may_be(other.text) and partnumbers.western(other.text.upper())
+            for other in reading.free()
+        )
+    ):
         from orchestrator.parts.ru.types import named
 
         kind = {"capacitance": "capacitor", "inductance": "inductor", "resistance": "resistor"}

@@ -69,6 +69,10 @@ def _latin(text: str) -> str | None:
     if _ALONE.fullmatch(text):
         return text
     if found := _WITH_COUNT.fullmatch(text):
+        if len(found[2]) > (
+            2 if "SO" in found[1] or "IP" in found[1] else 3 if "GA" not in found[1] else 4
+        ):
+            return None  # TSOP1738 is a receiver
         return f"{found[1]}-{found[2]}{found[3]}"
     if found := _COUNT_FIRST.fullmatch(text):
         return f"{found[2]}-{found[1]}"

@@ -25,7 +25,7 @@ _WESTERN = (
     r"IRG|IRS|ISL|ISP|KA|KIA|LA|LF|LM|LMV|LP|LT|LTC|L|M|MAX|MBR[A-Z]*|MC|MCP|MJ|MJE|MM|MMBT|MOC|MP|MPSA|MUR|NCP|NDS|"
     r"NE|NJM|NRF|OP|OPA|PC|PCF|PIC|PT|RT|RTL|SE|SG|SI|SMAJ|SMBJ|SN|SS|SSD|ST|STM|STP|STW|TC|TCA|TDA|TEA|TIP|TL|TLC|"
     r"TLP|TNY|TOP|TPS|TSOP|TS|UA|UC|UCC|UF|ULN|UTC|VIPER|VN|W|XC|XL|Z|FR|HER|P|A|HT|TM|TTP|SX|MPU|BMP|BME|"
-    r"DHT|AHT|SHT|ACS|WS|PL|FT|CS|CW|CX|S|SD|SA|FGA|FGH|IKW|IHW)(?=\d)|[12]N\d|2S[ABCDJK]\d|74[A-Z]*\d|\d*N\d"
+    r"MTS|DHT|AHT|SHT|ACS|WS|PL|FT|CS|CW|CX|S|SD|SA|FGA|FGH|IKW|IHW)(?=\d)|MTS-|[12]N\d|2S[ABCDJK]\d|74[A-Z]*\d|\d*N\d"
 )
 _FAMILY = re.compile(
     r"LM|NE|BC|BD|BF|KT|KD|IRF|IRFZ|IRLZ|TL|MAX|STM32|ATMEGA|ATTINY|TDA|UC|ULN|MC|CD|SN|TIP|PC|AD|OP|MCP|LT|LTC|TPS|"
@@ -33,10 +33,11 @@ _FAMILY = re.compile(
     r"NRF|MOC|TLP|1N|2N|2SC|2SA|2SD|74HC|74LS|74HCT|HEF|CR|MJ"
 )
 _FACTS = (
-    r"IP\d\dK?|USB-?[\d.]+[A-Z]?|RJ-?\d+[A-Z]?|D[BA]-?\d{1,2}[A-Z]?|RS-?\d{3}|I2C|I2S|1-?WIRE|\d+[- ]?(?:BIT|БИТ\w*|"
+    r"IP\d\dK?|USB-?[\d.]+[A-Z]?|RJ-?\d+[A-Z]?|D[BA]-?(?:9|15|25|26|37|44|50|62|78)[A-Z]?|"
+    r"RS-?\d{3}|I2C|I2S|1-?WIRE|\d+[- ]?(?:BIT|БИТ\w*|"
     r"BITS)|"
-    r"\d+AWG|AWG-?\d+|-?\d+(?:[.,]\d+)?D[BB]M?|\d+(?:[.,]\d+)?(?:МАЧ|MAH|АЧ|AH|MCD|МКД|КД|LM|ЛМ|NM|НМ)|[XY][12]|"
-    r"М\d(?:[.,]\d)?|"
+    r"\d+AWG|AWG-?\d+|-?\d+(?:[.,]\d+)?D[BB]M?|\d+(?:[.,]\d+)?(?:МАЧ|MAH|АЧ|AH|MCD|МКД|КД|LM|ЛМ|NM|НМ)|(?:[XY][12]){1,2}|"
+    r"М\d(?:[.,]\d)?|(?:\d+(?:[.,]\d+)?)?(?:ММ2|MM2)|"
     r"M\d{1,2}X\d+|\d[XХ](?:AAA?|ААА?|CR\d+)|CAT-?\d[A-Z]?|E27|E14|\d+[ДГБ][БBЦ]|"
     r"[+\-±]?\d+(?:\.\.\.?\+?\d+)?°?[CС]?|\d+°|"
     r"-?\d+\.{2,3}\+?\d+[°CС]*|\d+(?:ГБ|МБ|КБ|GB|MB|KB|MBIT|KBIT|КБИТ|МБИТ)(?:IT)?|[34]D|2D|5G|4G|3G|IEC\d+|ГОСТ\d+|"
@@ -87,6 +88,11 @@ def may_be(token: str) -> bool:
     return any(c.isdigit() for c in token) and any(c.isalpha() for c in token)
 
 
+def is_family(upper: str) -> bool:
+    """Whether letters alone are the family of Western part numbers: `LM`, `TDA`."""
+    return _FAMILY.fullmatch(upper) is not None
+
+
 def joins(left: str, right: str) -> bool:
     """Whether two tokens are one part number written apart: `LM 358`, `КТ 315Б`."""
     if not right[:1].isdigit() or len(left) > 7:
@@ -104,7 +110,7 @@ def read(token: str) -> PartNumber:
     Mixed scripts with look-alikes only are folded (`STM32F103С8Т6`); Soviet designations are transliterated; what
     is all Cyrillic look-alikes is folded with the transliteration as the other reading; the rest is transliterated.
     """
-    upper = token.upper()
+    upper = _COMMA.sub(r"\1.\2", token.upper())
     if not has_cyrillic(upper):
         return PartNumber(upper)
     if upper.startswith(("СН74", "СН75", "СН54")):  # SN74 by ear, HC by eye
@@ -120,11 +126,14 @@ def read(token: str) -> PartNumber:
     if not twins and has_latin(upper) and not western(spelled) and western(spelled_folded(upper)):
         return PartNumber(spelled_folded(upper), sure=0.8)
     if twins:
+        if _JAPANESE.fullmatch(spelled):
+            return PartNumber(folded, (spelled,), 0.9)
         if western(spelled) and not western(folded):
             return PartNumber(spelled, (folded,), 0.8)
         return PartNumber(folded, _others(folded, spelled, True), 0.95)
     swapped = other_layout(token).upper()
-    if swapped.isascii() and western(swapped) and not western(spelled):
+    typed = re.match(r"[A-Z]{2,}\d{3}", swapped)  # ДЬ358; Д13 and СФ3 are what they are
+    if typed and swapped.isascii() and western(swapped) and not western(spelled):
         return PartNumber(swapped, (spelled,), 0.6)
     heard = by_ear(upper)
     if western(heard):
@@ -135,6 +144,9 @@ def read(token: str) -> PartNumber:
     return PartNumber(spelled, (), 0.8)
 
 
+_JAPANESE = re.compile(r"S(?!8050|8550|90\d\d)\d{3,4}")  # С1815 is 2SC1815, С9014 is S9014
+# the Russian comma of AMS1117-3,3 and 1,5KE200A; that of 74HC4051PW,118 belongs to it
+_COMMA = re.compile(r"((?<=-)\d{1,2}|^1),(\d{1,2}$|5[KК][EЕ])")
 _EAR = str.maketrans("СРХНУВ", "CPXNUB")
 _HEARD = {
     "MAKS": "MAX", "PIK": "PIC", "ATTINI": "ATTINY", "MZHE": "MJE", "LMX": "LM", "ESPE": "ESP",

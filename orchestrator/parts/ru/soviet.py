@@ -10,7 +10,13 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from orchestrator.parts.ru.letters import has_cyrillic, only_twins, transliterate, unfold
+from orchestrator.parts.ru.letters import (
+    has_cyrillic,
+    only_twins,
+    other_layout,
+    transliterate,
+    unfold,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,9 @@ _IC = r"(?:Э?К?[РМНСАБЕИФЛ]?|Э?КФ|КБ|ОСМ?|УР|ЭКФ)\d{3,4
 ACTIVE: tuple[tuple[str, str], ...] = (
     ("triac", rf"(?:КУ|2У)208{_L}?\d?"),
     ("thyristor", rf"(?:КУ|2У|3У)\d{{3}}{_L}{{0,2}}\d?"),
+    ("triac", r"ТС\d{3}-\d{1,4}(?:[-,.]\d{1,2}){0,2}"),
+    ("thyristor", r"Т[БЧЛО]?И?\d{3}-\d{1,4}(?:[-,.]\d{1,2}){0,2}"),
+    ("diode", r"ДЛ?Ч?\d{3}-\d{1,4}(?:[-,.]\d{1,2}){0,2}"),
     ("diac", rf"(?:КН|2Н)\d{{3}}{_L}{{0,2}}"),
     ("bridge", rf"КЦ4\d\d{_L}{{0,2}}\d?"),
     ("diode", rf"(?:КЦ|2Ц)\d{{3}}{_L}{{0,2}}"),
@@ -38,6 +47,7 @@ ACTIVE: tuple[tuple[str, str], ...] = (
         "display",
         rf"(?:АЛС|ЗЛС|3ЛС|КЛЦ|КИПЦ|АЛ)3(?:04|05|20|21|24|33|34|35|38)(?<!АЛ320){_L}{{0,2}}\d?",
     ),
+    ("display", r"(?:ИЖЦ|ИЛЦ|ИВЛ|ИЖКЦ)\d?-\d{1,2}(?:/\d{1,2})?|КЛЦ\d{3}[А-Я]?"),
     ("display", rf"И[НВ]-?\d{{1,2}}{_L}?"),
     (
         "led",
@@ -45,13 +55,21 @@ ACTIVE: tuple[tuple[str, str], ...] = (
     ),
     (
         "optocoupler",
-        rf"(?:АО[УТДР]|3О[УТДР]|ОЭП|КОД|КОТ|ТО)\d{{2,4}}{_L}{{0,2}}\d?|К?249[А-Я]{{2}}\d{{1,2}}{_L}?",
+        rf"(?:АО[УТДР]|3О[УТДР]|ОЭП-?|КОД|КОТ|ТО)\d{{2,4}}{_L}{{0,2}}\d?|К?249[А-Я]{{2}}\d{{1,2}}{_L}?",
     ),
+    ("relay", r"РП21(?:М)?-\d{3}"),
+    (
+        "transformer",
+        rf"(?:ТПП|ТАН|ТН|ТА|ТС|ТСА|ТПИ|ТВК|ТВС|ТП)-?\d{{2,3}}{_L}{{0,2}}(?:-\d{{1,3}}){{0,2}}",
+    ),
+    ("photoresistor", r"ФС[КАД]-?\w{1,3}|СФ[23]-\d{1,2}[А-Я]?|ФР-?\d{3}"),
     ("photodiode", rf"ФД-?\d{{1,3}}{_L}{{0,2}}"),
     (
         "diode",
         rf"(?:КД|2Д|ГД|1Д|3И|АД|3А|1И|ГИ|КДС|2ДС|АИ)\d{{3,4}}{_L}{{0,3}}\d?(?:-\d{{1,2}})?|Д\d{{1,3}}{_L}{{0,2}}",
     ),
+    ("jfet", rf"(?:КП|2П)(?:10[1-3]|30[237]|312|314|329){_L}{{0,2}}\d?"),
+    ("mosfet", rf"(?:КП|2П)\d{{3,4}}{_L}{{0,3}}\d?{_L}?"),
     (
         "transistor",
         rf"(?:КТ|2Т|ГТ|1Т|КТД|3Т|КТС|2ТС|КП|2П|3П|КПС|2ПС|АП)\d{{3,4}}{_L}{{0,3}}\d?{_L}?",
@@ -79,11 +97,11 @@ PASSIVE: tuple[tuple[str, str], ...] = (
         rf"СП3-(?:4|9|12|23|30|33|35|40|46){_L}{{0,3}}(?:-\d+)?|СП4-1{_L}{{0,2}}|СП-?[1I]|СПО-?[\d.,]*|ПП[2-9]-\d+{_L}?|ППБ-?\d*{_L}?|РП1-\d+{_L}?",
     ),
     ("trimmer", rf"СП[2-5]-\d{{1,3}}{_L}{{0,3}}(?:-\d+(?:[.,]\d+)?)?"),
-    ("thermistor", r"(?:ММТ|КМТ|СТ[1-9]|ТР|ТП)-\d{1,3}[А-Я]?"),
+    ("thermistor", r"(?:ММТ|КМТ|СТ[1-9]|ТР)-\d{1,3}[А-Я]?|ТП-\d(?:/\d)?"),
     ("varistor", r"(?:СН[12]|ВР)-\d{1,2}[А-Я]?(?:-\d+)?"),
     (
         "ceramic capacitor",
-        rf"К(?:10|15|21|22|26)-\d{{1,3}}{_L}{{0,2}}\d?|КМ-?[3-6]{_L}?|КД-[12]{_L}?|КТ-[12]{_L}?|КЛГ|КЛС|КДУ|К15У-\d",
+        rf"К(?:10|15|21|22|26)У?-\d{{1,3}}{_L}{{0,2}}\d?|КМ-?[3-6]{_L}?|КД-[12]{_L}?|КТ-[12]{_L}?|КЛГ|КЛС|КДУ|К15У-\d",
     ),
     ("electrolytic capacitor", rf"К50-\d{{1,3}}{_L}{{0,2}}|К51-\d{{1,2}}|ЭТО|КЭ-?\d?{_L}?"),
     ("tantalum capacitor", rf"К5[23]-\d{{1,3}}{_L}{{0,2}}|ЭТО-\d|ЭТ"),
@@ -107,6 +125,12 @@ PASSIVE: tuple[tuple[str, str], ...] = (
 )
 # without a digit these are words too (ЭТ, МТ, ПЭ), so they need one or the company of a value
 WORDS = frozenset({"МЛТ", "ОМЛТ", "МБМ", "МБГО", "МБГЧ", "МБГП", "ПЭВ", "ПЭВР", "П2К", "КЛС"})
+_DASHED = re.compile(
+    r"(КТ|ГТ|КП|КД|КС|КУ|КВ|КЦ|АЛ|АОТ|АОУ|АОД)-(\d{3,4}[А-Я]{0,3}\d?)|(МП)-(\d{2,3}[А-Я]?)"
+)
+_SLIPPED = re.compile(
+    r"rn\d{3}[a-z,.;]?|rn\d{4}[a-z,.;]{1,2}|r[hv]?\d{3,4}[a-z,.;]{2}\d{1,2}[a-z,.;]?"
+)
 _LATIN_IC = re.compile(r"K(?:R|M|P)?\d{3,4}[A-Z]{2}\d{1,3}[A-Z]?")
 _LATIN_ACTIVE = (
     ("thyristor", re.compile(r"KU\d{3}[A-Z]?")),
@@ -138,6 +162,8 @@ def designation(token: str) -> Designation | None:
         return _latin(upper)
     text = unfold(upper)
     mixed = text != upper and only_twins(upper)
+    if found := _DASHED.fullmatch(text):
+        text = text.replace("-", "")  # КТ-815А
     passive, active = _patterns()
     for kind, pattern in passive:
         if found := pattern.fullmatch(text):
@@ -149,8 +175,23 @@ def designation(token: str) -> Designation | None:
         return None
     for kind, pattern in active:
         if pattern.fullmatch(text):
-            return Designation(kind, transliterate(text))
+            return Designation(kind, transliterate(text.replace(",", ".")))
     return None
+
+
+def designations_on_other_layout(text: str) -> tuple[str, list[str]]:
+    """The text with `rn315,` → `КТ315Б` and `r561kf7` → `К561ЛА7`, and what was typed; small letters only.
+
+    Only transistors КТ and circuits: `rl207` is a diode of that name, and `rc0603` a resistor.
+    """
+    if "r" not in text:
+        return text, []
+    words, typed = text.split(" "), []
+    for here, word in enumerate(words):
+        if _SLIPPED.fullmatch(word) and designation(meant := other_layout(word)):
+            typed.append(word)
+            words[here] = meant.upper()
+    return " ".join(words), typed
 
 
 def _latin(upper: str) -> Designation | None:

@@ -6,6 +6,8 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from orchestrator.parts.ru import glued, packages, values, words
+
 MAX_LENGTH = 500  # characters of a query that are looked at
 MAX_TOKENS = 60
 
@@ -18,12 +20,14 @@ _TIMES_SPACED = re.compile(
     r"(?<![^\s(])(\d{1,4}(?:[.,]\d{1,3})?)\s*(?:мм|mm)?\s+[xхХX×*]\s+(?=\d{1,4}(?:[.,]\d{1,3})?(?:мм|mm|\s|$|[xхХX×*]))",
     re.IGNORECASE,
 )
+_ZERO_FOR_O = re.compile(r"(\d(?: [кКkKМM]?|[кКkKМM]))0[мМmM](?=[\s,;]|$)")  # `47 0м`, `10к0м`
 _PLUS_MINUS = re.compile(r"\+\s?/?\s?-\s?(?=\d)|\+\\-(?=\d)")
 _BEFORE_TOLERANCE = re.compile(r"\s*±\s*(?=\d)")
 # a comma or semicolon that stands between Russian words or behind a per cent sign is no part of a part number
 _COMMA = re.compile(r"[,;](?=\s|$)|(?<=[а-яё%)])[,;]|(?<=[А-ЯЁ])[,;](?=\D)|[,;](?=[а-яё])")
+# the brackets of S2B-PH-K-S(LF)(SN) and FH12-10S-0.5SH(55) belong to the part number
+_BRACKETED = re.compile(r"([A-Za-zА-Я0-9.]{2,}-[A-Za-zА-Я0-9.\-]+)(?:\(([A-Za-z0-9,\-]{1,8})\))+")
 _EDGES = "()[]{}<>\"'`:;,.!?|…№„“”"
-_PART_OF_VALUE = re.compile(r"(?<=[A-Za-zА-Яа-я%ΩωμёЁ])[/x×*,;+\-хХ&](?=[\d.±])")
 
 
 @dataclass(slots=True)
@@ -52,6 +56,7 @@ def clean(text: str) -> str:
     text = unicodedata.normalize("NFKC", text[:MAX_LENGTH].translate(_CLEAN))
     text = text.translate(_CLEAN)
     text = "".join(c if c.isprintable() else " " for c in text)
+    text = _ZERO_FOR_O.sub(r"\1Ом", text)
     text = _TIMES_SPACED.sub(r"\1x", text)
     text = _TIMES.sub("x", text)
     text = _PLUS_MINUS.sub("±", text)
@@ -71,6 +76,15 @@ def split(text: str) -> list[str]:
 
 
 def _trim(piece: str) -> str:
+    inner = piece[1:-1] if piece[:1] == "(" and piece[-1:] == ")" else piece
+    found = _BRACKETED.fullmatch(inner)
+    if (
+        found
+        and any(c.isdigit() for c in found[1])
+        and not packages.package(found[2])
+        and not values.with_unit(found[2])
+    ):
+        return inner
     trimmed = piece.strip(_EDGES) if piece.strip(_EDGES) else ""
     if trimmed and piece.startswith(".") and trimmed[0].isdigit():
         trimmed = "." + trimmed  # .1uF
@@ -88,9 +102,17 @@ def _words(piece: str) -> list[str]:
     """A token of its own, or the words of `чип-резистор` and `USB-разъём`."""
     if " " in piece:
         return [word for each in piece.split() for word in _words(_trim(each))]
-    if any(c.isdigit() for c in piece) or not ("-" in piece or "/" in piece):
+    if any(c.isdigit() for c in piece):
+        return glued.words_off(piece)
+    if not ("-" in piece or "/" in piece):
+        dotted = [word for word in piece.split(".") if word]
+        # `эл.конд`, `подстр.рез`
+        if len(dotted) > 1 and all(words.concept(word.lower()) for word in dotted):
+            return dotted
         return [piece] if piece else []
     low = piece.lower()
+    if words.concept(low.rstrip(".")):
+        return [piece.rstrip(".")]
     if low.startswith(
         (
             "dc-dc",
@@ -113,8 +135,3 @@ def _words(piece: str) -> list[str]:
     if _HAS_WORD.search(piece):
         return [word for word in re.split(r"[-/]", piece) if word]
     return [piece]
-
-
-def parts_of(token: str) -> list[str]:
-    """`10мкФx16В`, `100н/50В`, `0,1мкФ-50В` by their values; the caller takes it only if each part is one."""
-    return _PART_OF_VALUE.split(token)

@@ -46,7 +46,9 @@ _CODE = {
     "resonator": "F",
     "supercapacitor": "C",
 }
-CONNECTORS = frozenset({"connector", "pin header", "terminal block", "ic_socket", "relay socket"})
+CONNECTORS = frozenset(
+    {"connector", "pin header", "terminal block", "ic_socket", "relay socket", "jumper"}
+)
 # a word says less than the designation: К73-17 is not just a capacitor
 GENERIC = frozenset(
     {"capacitor", "diode", "transistor", "ic", "resistor", "connector", "thyristor"}
@@ -139,7 +141,11 @@ _NAMED: dict[str, Type] = {
     "optocoupler": _of("optocoupler"),
     "photodiode": _of("photodiode"),
     "transistor": _of("transistor"),
+    "jfet": _of("jfet", "soviet"),
+    "mosfet": _of("field", "soviet"),
     "relay": _of("relay"),
+    "transformer": _of("transformer"),
+    "photoresistor": _of("photoresistor"),
     "reed switch": _of("reed_switch"),
     "connector": _of("connector"),
     "ic": _of("ic"),

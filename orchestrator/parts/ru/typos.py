@@ -44,7 +44,8 @@ class Lexicon:
     """Words, each with the set of its letters as bits: two words some slips apart differ in few of them."""
 
     def __init__(self, words: Iterable[str]) -> None:
-        self._words = sorted({(bare(word), _mask(bare(word)), word) for word in words})
+        # in the order given: of two words as near the first is meant
+        self._words = [(bare(word), _mask(bare(word)), word) for word in dict.fromkeys(words)]
 
     def nearest(self, word: str) -> str | None:
         """The word within 1 slip (from 7 letters on 2); None when none is, or two different ones are as near."""

@@ -23,7 +23,7 @@ class Unit:
 
 
 BASES: dict[str, tuple[str, ...]] = {
-    "resistance": ("ом", "ohm", "ohms", "ω", "oм"),
+    "resistance": ("ом", "om", "ohm", "ohms", "ω", "oм"),
     "capacitance": ("ф", "f", "farad", "фд", "fd"),
     "inductance": ("гн", "h", "hn", "henry"),
     "voltage": ("в", "v", "vdc", "vac", "в=", "в~", "vrms", "vpk", "vb", "вольт"),

@@ -19,14 +19,18 @@ _FRACTION = re.compile(r"(\d)/(\d{1,2})-?(вт|w|ватта?|watts?)\.?", re.IGN
 _PERCENT = re.compile(r"(?:±|\+-|\+/-|\+\\-)?(\d{1,3}(?:[.,]\d{1,3})?)(?:%|проц\w*)")
 _VOLT_CODE = re.compile(r"(\d{1,3})[VВvв](\d{1,2})")
 _OHM_CODE = re.compile(r"(\d{0,3})([RrКкKkМмMmЕеEeГгG])(\d{1,3})")
+_REGULATOR = re.compile(r"7[89][MLmlМм]\d\d")  # 78M05 is no 78.05 megohm
 _OHM_LETTER = {"r": 0, "е": 0, "e": 0, "к": 3, "k": 3, "м": 6, "m": 6, "г": 9, "g": 9}
-_FARAD_CODE = re.compile(r"(\d{0,3})([pnuпнPNUПНμ]|мк|m|м|М)(\d{1,2})(?:[FФфf]|H|Гн)?")
+_FARAD_CODE = re.compile(r"(\d{0,3})([pnuпнрPNUПНРμ]|мк|m|м|М)(\d{1,2})(?:[FФфf]|H|Гн)?")
 _COIL_CODE = re.compile(r"(\d{0,3})[Rr](\d{1,2})")  # in microhenries
+_CODE_UNIT = re.compile(
+    r"(\d{1,3})(мк|[пнмкгpnumkgμ])(\d{1,3})(ом|ohms?|Ω|ω|ф|f|гн|h|hn|гц|hz)\.?", re.IGNORECASE
+)
 _FARAD_LETTER = {
-    "p": -12, "п": -12, "n": -9, "н": -9, "u": -6, "μ": -6, "мк": -6, "m": -3, "м": -3,
+    "p": -12, "п": -12, "р": -12, "n": -9, "н": -9, "u": -6, "μ": -6, "мк": -6, "m": -3, "м": -3,
 }  # fmt: skip
 _BARE = re.compile(
-    r"([+]?)(\d{1,9}(?:[.,]\d{1,9})?|[.,]\d{1,9})(мк|[RrКкKkМмMmЕеEeGГpnuпнPNUПНHμ])"
+    r"([+]?)(\d{1,9}(?:[.,]\d{1,9})?|[.,]\d{1,9})(мк|[RrКкKkМмMmЕеEeGГpnuпнрPNUПНРHμ])"
 )
 _DIGITS_CODE = re.compile(r"(\d{2})(\d)([FGJKMZ]?)")
 _DIGITS_CODE4 = re.compile(r"(\d{3})(\d)([BCDFG]?)")
@@ -79,13 +83,15 @@ def with_unit(text: str, *, code: str | None = None) -> Found | None:
         return Found("power", Decimal(found[1]) / Decimal(found[2])) if int(found[2]) else None
     found = _WITH_UNIT.fullmatch(text)
     if not found:
-        return None
+        return _letter_code_with_unit(text)
     digits, spelling = found[2], found[3]
     if len(spelling) == 1 and spelling in "EeЕеRr" and code not in (None, "R"):
         return None
     if spelling in ("B", "b"):  # Latin for Cyrillic В
         return Found("voltage", scaled(digits, 0), sure=0.9)
     meant = unit(spelling)
+    if meant is None and code == "L" and spelling.lower() in ("мкг", "мг", "нг"):
+        meant = unit(spelling + "н")  # `100мкГ`
     if meant is None:
         return None
     amount = scaled(digits, meant.exponent)
@@ -93,6 +99,18 @@ def with_unit(text: str, *, code: str | None = None) -> Found | None:
         return Found(meant.attr, amount)
     why = "the prefix in one case is mega, milli or, of old, micro"
     return Found(meant.attr, amount, (meant.attr, scaled(digits, meant.doubt), why), 0.8)
+
+
+def _letter_code_with_unit(text: str) -> Found | None:
+    """`3м3Гн`, `4к7Ом`: the prefix in place of the decimal point, and the unit all the same."""
+    found = _CODE_UNIT.fullmatch(text)
+    if not found:
+        return None
+    meant = unit(found[2] + found[4])
+    if meant is None:
+        return None
+    amount = Decimal(f"{found[1]}.{found[3]}").scaleb(meant.exponent)
+    return Found(meant.attr, amount)
 
 
 def volt_code(text: str) -> Found | None:
@@ -122,8 +140,12 @@ def _ohms(text: str, code: str | None) -> Found | None:
     if not found:
         return None
     letter = found[2].lower()
-    if not found[1] and (
-        (letter not in "re" and letter != "е") or (code is None and text[1] != "0")
+    if code is None and _REGULATOR.fullmatch(text):
+        return None
+    if (
+        not found[1]
+        and not (code == "R" and letter in "кkм" and len(found[3]) > 1)
+        and ((letter not in "re" and letter != "е") or (code is None and text[1] != "0"))
     ):
         return None
     if code is None and letter in "eеgг":
@@ -134,7 +156,7 @@ def _ohms(text: str, code: str | None) -> Found | None:
 
 def _farads(found: re.Match[str], code: str | None) -> Found | None:
     letter = found[2].lower()
-    if letter in "mм" and code != "C":
+    if letter in "mм" and code is None:
         return None
     if len(found[3]) > 1 and (code is None or (letter in "nн" and not found[1])):
         return None  # 4N35 is an optocoupler
@@ -177,8 +199,7 @@ def digit_code(text: str, code: str) -> Found | None:
     """`104`, `1002`, `01C` on a part that is known; a code that may be a plain number tells the other reading."""
     attr = MEASURE[code]
     if code == "F":
-        amount = number(text)
-        return Found(attr, amount, sure=0.8) if amount and amount >= 10_000 else None
+        return _bare_frequency(text)
     if code == "R" and (found := _EIA96.fullmatch(text)):
         return Found(attr, scaled(_E96[int(found[1]) - 1], _EIA96_POWER[found[2]]), sure=0.9)
     base = {"R": 0, "C": -12, "L": -6}[code]
@@ -203,6 +224,18 @@ def digit_code(text: str, code: str) -> Found | None:
         # the Russian habit: a fraction is in microfarads, a whole number in picofarads
         return Found(attr, scaled(text, -6), None, 0.6)
     return Found(attr, scaled(text, base), None, 0.6)
+
+
+def _bare_frequency(text: str) -> Found | None:
+    """`кварц 32.768` is kilohertz and `кварц 16` megahertz to everybody, though neither says so."""
+    amount = number(text)
+    if amount is None or amount < 1:
+        return None
+    if amount >= 10_000:
+        return Found("frequency", amount, sure=0.8)
+    steps = (3, 6) if amount in (Decimal("32.768"), Decimal("32.76")) or amount > 200 else (6, 3)
+    meant, other = (amount.scaleb(step) for step in steps)
+    return Found("frequency", meant, ("frequency", other, "the query does not say of what"), 0.6)
 
 
 def plain(amount: Decimal) -> int | float:

@@ -13,35 +13,40 @@ from orchestrator.parts.ru.typos import Lexicon
 
 # fmt: off
 CONCEPTS = """
-resistor      резистор резюк резик сопротивлени resistor= resistors= res= резистер
+resistor      резистор резюк резик сопротивлени resistor= resistors= res= резистер рез=
+resistor      сопр= р-р= р-ры= р-ров=
 resistor_adj  резисторн
+capacitor     конд= кон-р= к-р= к-ры= конд-р=
 capacitor     конденсатор кондер кондюк конденсат кондик емкост capacitor capacitance= cap= caps= кондёр condenser
 capacitor_adj конденсаторн
-inductor      дроссел дросел индуктивност inductor= inductors= choke= катушк coil=
-diode         диод diode= diodes=
+inductor      дроссел дрос= индукт= дросел индуктивност inductor= inductors= choke= катушк coil=
+diode         диод диот диотд деод diode= diodes=
 diode_adj     диодн
-transistor    транзистор transistor= transistors= транзюк
+transistor    транзистор тр-р= тр-ры= тр-ров= транз= тран-р= транзюк= transistor= transistors= транзюк
 transistor_adj транзисторн
 thyristor     тиристор thyristor= thyristors= scr= тринистор
 triac         симистор семистор триак triac= triacs= симмистор
 diac          динистор diac=
 optocoupler   оптосимистор оптотиристор оптодрайвер оптопар оптрон
 optocoupler   оптоизолятор optocoupler= optocouplers= optoisolator= optron= photocoupler=
-ic            микросхем микрух микросх имс= ис= чипы= микрочип ic= ics= микросборк integrated=
+ic            микросхем микрух микросх м/с= м/сх= м-с= мс-ма= мкс= мсх= имс= ис= чипы= микрочип ic= ics=
+ic            микросборк integrated=
 circuit       circuit=
-trimming      подстроечн подстроч построечн
+trimming      подстроечн подстроч построечн подстр= подст= подстрой=
 trimmer       подстроечник подстроечник trimmer= trimpot= trimmers= тример триммер
-variable      переменн регулировочн регулируем adjustable=
+variable      переменн перем= пер= регулировочн регулируем adjustable=
 variable_r    переменник potentiometer potentiometers= потенциометр реостат pot= крутилк
 network       сборк матриц array= network= набор
 chip          чип чипов chip=
-smd           smd= смд= smt= поверхностн чип-
-ceramic       керамическ керамик керам= mlcc= ceramic= кералл
+smd           сmd= smd= смд= smt= поверхностн чип-
+ceramic       керамическ кер= керамик керам= mlcc= ceramic= кералл
+el            эл= электр=
+electrolytic  эл-лит= эл-т= электролит-кий=
 electrolytic  электролитическ электролит оксидн electrolytic= алюминиев aluminum= aluminium=
-tantalum      танталов тантал tantalum=
+tantalum      танталов тант= тантал tantalum=
 film          пленочн пленк полипропиленов лавсанов полиэстер полиэтилентерефталат
 film          металлопленочн металлизирован film= polypropylene= polyester= майларов
-polymer       полимерн polymer=
+polymer       полимерн твердотельн-полимерн polymer=
 mica          слюдян mica=
 paper         бумажн металлобумажн
 super         ионистор суперконденсатор supercapacitor= supercap= ultracapacitor= суперкап
@@ -56,7 +61,7 @@ common        синфазн common=
 mode          mode=
 transformer   трансформатор трансформ транс= transformer transformers=
 schottky      шоттки шотки шоттке шотке schottky= schotky= shottky= шотка=
-zener         стабилитрон zener= zeners= зенер
+zener         стабилитрон стаб-н= стаб-рон= стабилитр= стабик zener= zeners= зенер
 tvs           супрессор сапрессор трансил tvs= suppressor= transil= защитн
 bridge        мост мостик bridge= диодмост
 rectifier     выпрямительн rectifier= выпрямител
@@ -77,7 +82,7 @@ pnp           pnp= p-n-p= п-н-п=
 nch           n-канал n-channel= nchannel= n-ch= n-кан н-канал n-mos= nmos= n-mosfet=
 pch           p-канал p-channel= pchannel= p-ch= p-кан п-канал р-канал p-mos= pmos= p-mosfet= р-кан
 darlington    составн дарлингтон darlington=
-opamp         операционник операционн opamp= opamps= op-amp= оу= operational= опамп
+opamp         опер= операционник операционн opamp= opamps= op-amp= оу= operational= опамп
 amplifier     усилител amplifier= унч= амплифай amp=
 op            op=
 comparator    компаратор comparator= comparators=
@@ -85,7 +90,8 @@ mcu           микроконтроллер мк= контроллер mcu= mic
 cpu           процессор проц= процик микропроцессор microprocessor= cpu= processor=
 adc           ацп= adc=
 dac           цап= dac=
-memory        памят озу= пзу= ппзу= eeprom= flash= флеш флэш memory= sram= fram= dram=
+eeprom        eeprom= еепром= ээппзу= эсппзу=
+memory        памят озу= пзу= ппзу= flash= флеш флэш memory= sram= fram= dram=
 fpga          плис= fpga= cpld=
 timer         таймер timer=
 driver        драйвер driver= drivers=
@@ -99,7 +105,8 @@ lowdrop       малопаден
 switching     импульсн switching=
 reference     опорн reference= ион=
 converter     преобразовател converter= конвертер конвертор
-dcdc          dc-dc= dcdc= dc/dc= дс-дс= дс/дс= ac-dc= ac/dc= dc-dc-преобразователь
+dcdc          dc-dc= dcdc= dc/dc= дс-дс= дс/дс= dc-dc-преобразователь
+acdc          ac-dc= ac/dc= acdc=
 buck          понижающ buck= step-down= понижайк
 boost         повышающ boost= step-up= повышайк
 pwm           шим= pwm= шим-контроллер
@@ -121,7 +128,10 @@ resonator     резонатор resonator= resonators=
 generator     генератор oscillator= oscillators= осциллятор
 saw           пав= пав-фильтр saw=
 filter        фильтр filter=
-fuse          предохранител предохран fuse= fuses= плавк пред=
+fuse          предохранител предохран пр-ль= предохр= fuse= fuses= плавк пред=
+thermal       термопредохранител термопред=
+hot           thermal=
+resettable    самовосст=
 resettable    самовосстанавлив самовостанавлив resettable= polyfuse= полисвитч полифьюз polyswitch= восстанавливаем
 ptc           ptc= позистор птс=
 ntc           ntc= нтс=
@@ -129,7 +139,7 @@ thermistor    термистор терморезистор thermistor= thermist
 varistor      варистор varistor= varistors= mov=
 arrester      разрядник gdt= arrester= искров
 sense         токоизмерительн шунт shunt= shunts=
-relay         реле= реле реюшк релюх релюшк relay= relays= релейк
+relay         рэле= риле= релле= реле= реле реюшк релюх релюшк relay= relays= релейк
 relay_adj     релейн
 solid         твердотельн solid= ssr= ттр=
 state         state=
@@ -137,12 +147,14 @@ reed          герконов герконн reed=
 reed_switch   геркон
 button        кнопк button= buttons= pushbutton= push-button= кнопочк
 tactile       тактов тактильн tactile= tact=
-switch        переключател тумблер выключател switch= switches=
+toggle        тумблер toggle=
+switch        переключател выключател перекл= выкл= switch= switches=
 switch        микропереключател микровыключател микрик концевик галетник
 dip_switch    dip-переключател дип-переключател dip-switch=
 dip           dip= дип=
 limit         концев
 encoder       энкодер encoder= енкодер
+connector     раз-м= разъёмчик
 connector     разъем разьем разем разёмчик соединител коннектор connector= connectors= джек= клемма-
 plug          вилк штекер plug= штеккер папа= папы= штыр
 jack          гнезд розетк jack= мама= мамы=
@@ -150,6 +162,7 @@ socket        панельк панел сокет socket= sockets= кроват
 pins_adj      штырев штыревая
 pin           pin=
 header        линейк гребенк header= headers= pls= гребёнк пинхедер штырьк
+jumper        джампер перемычк jumper= jumpers=
 female_header pbs=
 board         плат
 terminal      клеммник клемник клемм клем клеммн terminal= terminals=
@@ -176,7 +189,8 @@ buzzer        зуммер зумер пищалк бузер баззер пь�
 buzzer        пьезопищалк звукоизлучател buzzer= buzzers= пьезодинамик пьезозуммер пищал
 radiator      радиатор heatsink= теплоотвод
 fan           вентилятор кулер fan=
-display       диспле индикатор экран= lcd= oled= tft= жки= display= displays= экранчик
+lcd_adj       жк=
+display       диспле дисплэ индикатор экран= lcd= oled= tft= жки= display= displays= экранчик
 seven         семисегментн 7-сегментн seven-segment=
 antenna       антенн antenna=
 module        модул module=
@@ -200,8 +214,8 @@ latching      фиксаци
 lowesr        низкоимпедансн
 bicolor       двухцветн двуцветн
 surge         ограничител
-toggle        тумблер
-linear_pot    движков
+linear_pot    движков ползунков слайдер slide= sliding=
+rotary        галетн поворотн rotary=
 cells         ячейк
 superbright   яркий яркие сверхярк суперъярк ярк
 isolated      изолированн
@@ -271,6 +285,7 @@ _STOP = (
     номинал номиналом сопротивлением емкость емкостью ёмкостью напряжение напряжением ток током мощность мощностью
     рабочее номинальное максимальное корпус корпусе корпуса корпусом типоразмер типоразмера размер размером размера
     тип типа типу марки марка серии серия фирмы фирма производства производитель производителя москва россия почта
+    упаковка упаковку упаковки упаковок упак уп пачка бухта партия партию каждый рублей руб
     штук штука штуки шт штуку количество кол-во колво допуск допуском точность точностью шаг шагом частота частотой
     оригинал новый новые любой любая диаметр диаметром купить, мне нам вас у меня будет можно какой какая
     buy price need needed in stock with of for the a an and or to from please pcs pieces piece qty where find cheap
