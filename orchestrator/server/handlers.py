@@ -71,6 +71,7 @@ class LabHandler(APIHandler):
     """
 
     auth_resource = "orchestrator"
+    costly = False  # whether it counts with what changes something, however it is asked
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -105,7 +106,7 @@ class LabHandler(APIHandler):
         if self.current_user is None and self.request.method != "OPTIONS":
             raise web.HTTPError(403)
         if self.panel is not None:
-            writing = self.request.method not in SAFE
+            writing = self.costly or self.request.method not in SAFE
             wait_s = await self.panel.limits.wait_s(self.request.remote_ip or "", writing=writing)
             if wait_s is not None:
                 raise Refusal(

@@ -35,7 +35,9 @@ ABOUT = (
     "Jobs, pictures and health of one lab. Every route needs the token that `orchestrator up` prints. "
     "Live changes come over /api/stream as Server-Sent Events: job:created, job:changed, job:removed "
     "(each with jobId and job), image:published, image:changed, images:changed, queue:changed, health:changed, "
-    "and reset when a client has to fetch everything anew."
+    "and reset when a client has to fetch everything anew. "
+    "/api/live/search tells of one search for electronic components in the same way: search:start, provider:start, "
+    "provider:partial, part:upsert, provider:error, provider:done, result, done."
 )
 SAVED_TOO = "The name of a saved workflow is a backend as well: GET /api/backends lists it with what it takes."
 
@@ -244,7 +246,8 @@ def _query(model: type[BaseModel] | None) -> list[dict[str, Any]]:
     parameters = []
     for name, said in schema["properties"].items():
         described = {**said}
-        parameter = {"name": name, "in": "query", "required": False}
+        required = name in schema.get("required", [])
+        parameter = {"name": name, "in": "query", "required": required}
         if description := described.pop("description", None):
             parameter["description"] = description
         parameters.append(parameter | {"schema": _resolved(described, definitions)})

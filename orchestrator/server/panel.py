@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from orchestrator.gallery import GalleryImage
@@ -15,6 +15,7 @@ from orchestrator.lab import Lab
 from orchestrator.server.broadcast import Broadcaster
 from orchestrator.server.limits import Limits
 from orchestrator.server.metrics import Metrics
+from orchestrator.server.searches import Searches
 from orchestrator.server.texts import JobTexts
 
 logger = logging.getLogger(__name__)
@@ -35,14 +36,16 @@ class Panel:
         describe: Callable[[GalleryImage], dict[str, Any]],
         live: Callable[[str, Progress], dict[str, Any]],
         limits: Limits | None = None,
+        searches: Mapping[str, Any] | None = None,
         **stream: Any,
     ) -> None:
         """`document` is the interface's own description, `describe` makes what is told of a picture, `live` of a
-        job's live progress; `stream` are options of the Broadcaster."""
+        job's live progress; `searches` and `stream` are options of the Searches and of the Broadcaster."""
         self.lab = lab
         self.document = document
         self.limits = limits or Limits()
         self.texts = JobTexts()
+        self.searches = Searches(lab.paths, **(searches or {}))
         self.stream = Broadcaster(lab, describe=describe, live=live, health=self.health, **stream)
         self.metrics = Metrics(lab, clients=lambda: self.stream.clients)
         self._probe: asyncio.Task[HealthReport] | None = None
@@ -70,6 +73,7 @@ class Panel:
     async def close(self) -> None:
         """End the streams, so that the server can end."""
         await self.stream.close()
+        await self.searches.close()
         if self._probe is not None:
             self._probe.cancel()
             await asyncio.wait([self._probe])

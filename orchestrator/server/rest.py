@@ -10,7 +10,7 @@ from jupyter_server.utils import url_path_join
 from tornado.routing import PathMatches, Rule
 
 from orchestrator.lab import Lab
-from orchestrator.server import api_jobs, api_lab, images, inputs, live
+from orchestrator.server import api_jobs, api_lab, api_parts, images, inputs, live
 from orchestrator.server.handlers import UnknownHandler
 from orchestrator.server.openapi import document
 from orchestrator.server.operations import Route
@@ -19,12 +19,13 @@ from orchestrator.server.panel import Panel
 ROUTES: list[Route] = [
     *api_jobs.ROUTES,
     *live.ROUTES,
+    *api_parts.ROUTES,
     *api_lab.ROUTES,
     *images.ROUTES,
     *inputs.ROUTES,
 ]
 # Jupyter has addresses below /api as well, and so may other extensions
-OURS = r"/api/(?:generate|jobs|queue|images|inputs|health|stream|metrics|backends|offers|openapi\.json)(?:/.*)?"
+OURS = r"/api/(?:generate|jobs|queue|images|inputs|health|stream|live|metrics|backends|offers|openapi\.json)(?:/.*)?"
 
 
 def load(app: ServerApp, lab: Lab, **options: Any) -> Panel:

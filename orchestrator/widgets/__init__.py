@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from orchestrator.widgets.heartbeat import Heartbeat
     from orchestrator.widgets.job import JobView
     from orchestrator.widgets.newest import NewestImages
+    from orchestrator.widgets.parts import PartsSearch
     from orchestrator.widgets.queue import QueuePanel
     from orchestrator.widgets.services import ServiceCards
 
@@ -34,6 +35,7 @@ __all__ = [
     "Heartbeat",
     "JobView",
     "NewestImages",
+    "PartsSearch",
     "QueuePanel",
     "ServiceCards",
     "install",
@@ -49,6 +51,7 @@ _HOMES = {
     "Heartbeat": "orchestrator.widgets.heartbeat",
     "JobView": "orchestrator.widgets.job",
     "NewestImages": "orchestrator.widgets.newest",
+    "PartsSearch": "orchestrator.widgets.parts",
     "QueuePanel": "orchestrator.widgets.queue",
     "ServiceCards": "orchestrator.widgets.services",
 }

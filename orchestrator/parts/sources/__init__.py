@@ -1,0 +1,1 @@
+"""The distributors: one module each, all behind `base.Source`."""
