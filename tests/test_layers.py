@@ -51,7 +51,14 @@ ROWS: list[set[str]] = [
 ROW = {name: number for number, names in enumerate(ROWS) for name in names}
 # beside the ladder: the highest row each may import
 BESIDE = {"engine": ROW["settings"], "parts": ROW["settings"], "testing": ROW["lab"]}
-COMPOSERS = {"lab", "server", "widgets", "cli", "guardian", "testing"}  # they may start what stands beside
+COMPOSERS = {
+    "lab",
+    "server",
+    "widgets",
+    "cli",
+    "guardian",
+    "testing",
+}  # they may start what stands beside
 ABOVE_ALL = {"__init__"}  # the package's own front: shows what others made
 HOMES = {
     "httpx": {"connectors", "models", "parts", "testing"},

@@ -131,7 +131,9 @@ def _price(best: Data, rates: Rates, currency: str) -> dict[str, Any]:
         "region": text(offer["region"]),
         "seller": text(offer["seller"]),
         "stale": offer["stale"],
-        "next": {"quantity": following["quantity"], "unit": f"{unit:f}"} if following and unit else None,
+        "next": {"quantity": following["quantity"], "unit": f"{unit:f}"}
+        if following and unit
+        else None,
     }
 
 
