@@ -24,6 +24,8 @@ export default {
       const words = text.value.trim();
       if (!words) return text.focus();
       const pieces = Math.round(Number(quantity.value));
+      clearInterval(ticking);
+      say(clock, "asking…"); // what stands there is of the search before
       model.send({ action: "search", text: words, quantity: pieces >= 1 ? pieces : null, currency: currency.value });
       turn("search");
     };
@@ -166,9 +168,7 @@ export default {
       number = message.number;
       for (const item of message.items) take[item.t](item);
     });
-    heard.on("change:notice", () => {
-      if (view.dataset.state === "searching" && !sources.size) view.dataset.state = "done";
-    });
+    heard.on("change:notice", () => clock.textContent === "asking…" && say(clock, "")); // it was refused
     model.send({ action: "again" }); // a search may have been made before this view of it was shown
     return () => {
       clearInterval(ticking);
