@@ -20,13 +20,15 @@ DRAWINGS = ("jobs", "durations")
 
 
 class Drawing:
-    """A plot as SVG; shown in a cell."""
+    """A plot as SVG; shown in a cell. Without jobs there is nothing to draw, and `svg` is None."""
 
-    def __init__(self, name: str, svg: bytes) -> None:
+    def __init__(self, name: str, svg: bytes | None) -> None:
         self.name = name
         self.svg = svg
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        if self.svg is None:
+            return {"text/plain": f"No {self.name} in this period"}
         return {"image/svg+xml": self.svg.decode(), "text/plain": f"Drawing({self.name!r})"}
 
 
@@ -100,7 +102,8 @@ class Report:
                 f"There is no plot {one_line(name)[:40]!r}",
                 remedy=f"Say one of: {', '.join(DRAWINGS)}.",
             )
-        return Drawing(name, self._drawn[name]["light"])
+        drawn = self._drawn.get(name)
+        return Drawing(name, drawn["light"] if drawn else None)
 
     @cached_property
     def _drawn(self) -> dict[str, dict[str, bytes]]:

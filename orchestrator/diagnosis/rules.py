@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from orchestrator.diagnosis.rules_cluster import CLUSTER
 from orchestrator.diagnosis.rules_lab import DISKS, REQUESTS, RUNNING
 from orchestrator.diagnosis.rules_services import MODELS, MONEY, NETWORK
 from orchestrator.diagnosis.values import Rule
 from orchestrator.diagnosis.wording import AGAIN, REPORT
 
-RULES: tuple[Rule, ...] = (*MODELS, *DISKS, *NETWORK, *MONEY, *REQUESTS, *RUNNING)
+RULES: tuple[Rule, ...] = (*MODELS, *DISKS, *NETWORK, *MONEY, *CLUSTER, *REQUESTS, *RUNNING)
 UNKNOWN = Rule(
     name="unknown",
     symptom="Anything else",

@@ -109,7 +109,7 @@ def test_a_report_of_an_empty_lab_is_empty_and_of_no_period_refused(lab_file: Pa
         report = Report(lab, "24h")
         assert report.summary()["jobs"].tolist() == [0]
         assert len(report.backends()) == len(report.failures()) == len(report.spending()) == 0
-        assert b"<svg" in report.plot("jobs").svg
+        assert report.plot("jobs").svg is None
         with pytest.raises(RequestInvalid, match="no period"):
             Report(lab, "a year")
 

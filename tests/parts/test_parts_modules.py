@@ -10,6 +10,8 @@ def test_no_two_test_files_have_one_name() -> None:
     bare = [
         file.name
         for file in files
-        if not (file.parent / "__init__.py").exists() and not file.stem.startswith("__")
+        if not (file.parent / "__init__.py").exists()
+        and not file.stem.startswith("__")
+        and file.name != "conftest.py"
     ]
     assert [name for name in set(bare) if bare.count(name) > 1] == []
