@@ -17,6 +17,7 @@ from orchestrator.cli import (
     recipe,
     services,
     spending,
+    workflow,
 )
 from orchestrator.cli.app import app
 
@@ -33,6 +34,7 @@ __all__ = [
     "recipe",
     "services",
     "spending",
+    "workflow",
 ]
 
 
