@@ -10,6 +10,7 @@ OrchestratorError
 │   ├── ModelUnknown
 │   ├── ConfirmationNeeded
 │   ├── SavedWorkflowInvalid
+│   ├── WorkflowUnreadable
 │   ├── InputInvalid ── InputNotFound
 │   └── ParamsInvalid ── StyleNotFound
 ├── StoreError                  the job store refuses or cannot
@@ -144,6 +145,12 @@ class SavedWorkflowInvalid(RequestInvalid):
     remedy = (
         "In ComfyUI choose Workflow > Export (API), and put that file into the folder `workflows`."
     )
+
+
+class WorkflowUnreadable(RequestInvalid):
+    """The file holds no workflow that can be read."""
+
+    remedy = "Save the workflow in ComfyUI once more, with Workflow > Save or with Workflow > Export (API)."
 
 
 class StoreError(OrchestratorError):

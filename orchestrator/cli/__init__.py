@@ -22,6 +22,7 @@ from orchestrator.cli import (
     recipe,
     services,
     spending,
+    workflow,
 )
 from orchestrator.cli.app import app
 
@@ -43,6 +44,7 @@ __all__ = [
     "recipe",
     "services",
     "spending",
+    "workflow",
 ]
 
 

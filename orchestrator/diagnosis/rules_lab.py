@@ -79,7 +79,7 @@ REQUESTS = (
         cause="The file in `workflows` holds no workflow in ComfyUI's API format, or it was lost.",
         remedy="In ComfyUI choose Workflow > Export (API), and put that file into the folder `workflows`.",
         step="Export the workflow anew and submit the job anew",
-        kinds=frozenset({"SavedWorkflowInvalid"}),
+        kinds=frozenset({"SavedWorkflowInvalid", "WorkflowUnreadable"}),
     ),
     Rule(
         name="input_invalid",

@@ -19,6 +19,7 @@ from orchestrator.workflows.samplers import sampler_and_scheduler
 from orchestrator.workflows.tracing import Node, Places, Spot, find, has_output, value_at
 
 MAX_NODES = 5_000
+PROMPT_MARK = "orchestrator_prompt"  # in a node's _meta: the input that takes the prompt
 PARTS = ("start_at_step", "end_at_step")  # of KSamplerAdvanced: they go with its steps
 KINDS: dict[str, Any] = get_type_hints(ImageParams, include_extras=True) | {
     "denoise": get_type_hints(VideoParams, include_extras=True)["denoise"]  # it has one of its own
@@ -45,7 +46,10 @@ class SavedWorkflow:
                 f"The workflow {shown(name)} has no node that gives out a result",
                 remedy="Add a Save Image node in ComfyUI, and export the workflow once more.",
             )
-        places, notes = _usable(nodes, find(nodes))
+        found = find(nodes)
+        if chosen := _chosen(nodes, document):
+            found = replace(found, prompt=chosen, negative=_without(found.negative, chosen))
+        places, notes = _usable(nodes, found)
         whole: Any = document
         return cls(name=name, document=copy.deepcopy(whole), places=places, notes=notes)
 
@@ -152,6 +156,21 @@ def _nodes(document: object, name: str) -> dict[str, Node]:
             )
         nodes[str(node_id)] = Node(class_type=class_type, inputs=inputs)
     return nodes
+
+
+def _chosen(nodes: Mapping[str, Node], document: object) -> tuple[Spot, ...]:
+    """The inputs that the user named as the prompt himself, in the Builder: it marks their nodes."""
+    found = []
+    for node_id, raw in document.items() if isinstance(document, Mapping) else ():
+        meta = raw.get("_meta")
+        name = meta.get(PROMPT_MARK) if isinstance(meta, Mapping) else None
+        if isinstance(name, str) and isinstance(nodes[str(node_id)].inputs.get(name), str):
+            found.append(Spot(str(node_id), name))
+    return tuple(found)
+
+
+def _without(spots: tuple[Spot, ...], taken: tuple[Spot, ...]) -> tuple[Spot, ...]:
+    return tuple(spot for spot in spots if spot not in taken)
 
 
 def _found(places: Places) -> dict[str, tuple[Spot, ...]]:

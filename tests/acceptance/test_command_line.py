@@ -196,6 +196,57 @@ def test_paths_creates_what_is_missing_and_says_what_it_found(lab: Path) -> None
     assert "drive Q: is not on this machine" in refused.stdout + refused.stderr
 
 
+OBJECT_INFO = {
+    "Blank": {
+        "input": {"required": {"width": ["INT", {"default": 512, "min": 16}]}},
+        "output": ["IMAGE"],
+        "output_node": False,
+    },
+    "Save": {"input": {"required": {"images": ["IMAGE"]}}, "output": [], "output_node": True},
+}
+
+
+def saved(lab: Path, name: str, content: object) -> str:
+    (lab / name).write_text(content if isinstance(content, str) else json.dumps(content))
+    return name
+
+
+def test_a_workflow_of_the_editor_is_converted_and_validated(lab: Path) -> None:
+    server = ("--object-info", saved(lab, "info.json", OBJECT_INFO), "--json")
+    links = [[1, 1, 0, 2, 0, "IMAGE"]]
+    nodes = [
+        {"id": 1, "type": "Blank", "widgets_values": [8]},
+        {"id": 2, "type": "Save", "inputs": [{"name": "images", "type": "IMAGE", "link": 1}]},
+    ]
+    drawn = saved(lab, "drawn.json", {"nodes": nodes, "links": links})
+    done = call(lab, "workflow", "convert", drawn, *server)
+    assert done.returncode == 0, done.stderr
+    prompt = document(done)["prompt"]
+    assert prompt["1"]["inputs"] == {"width": 8}
+    assert prompt["2"]["inputs"] == {"images": ["1", 0]}
+    assert document(done)["warnings"] == []
+    for file in (drawn, saved(lab, "api.json", prompt)):
+        refused = call(lab, "workflow", "validate", file, *server)
+        assert refused.returncode == 1
+        (error,) = document(refused)["errors"]
+        assert error.pop("message") == "8 is smaller than 16"
+        assert error == {"node": "1", "input": "width", "type": "value_smaller_than_min"}
+    prompt["1"]["inputs"]["width"] = 512
+    well = call(lab, "workflow", "validate", saved(lab, "well.json", prompt), *server)
+    assert well.returncode == 0
+    assert document(well) == {"errors": []}
+
+
+def test_a_workflow_that_is_none_is_wrong_usage_and_an_empty_one_a_failure(lab: Path) -> None:
+    server = ("--object-info", saved(lab, "info.json", OBJECT_INFO), "--json")
+    for file in (saved(lab, "bad.json", "{"), saved(lab, "deep.json", "[" * 99_999), "none.json"):
+        done = call(lab, "workflow", "convert", file, *server)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "Traceback" not in done.stderr
+    empty = saved(lab, "empty.json", {"nodes": [], "links": []})
+    assert call(lab, "workflow", "convert", empty, *server).returncode == 1
+
+
 def test_the_readme_names_the_commands_that_there_are() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     contract = readme[readme.index("**Command line**") : readme.index("**Environment**")]
