@@ -1,6 +1,7 @@
 """Every check of the project, as `python -m tests`: format, lint, types, tests, notebooks.
 
-Ends with 0 only if all of them pass; a failing one does not keep the others from running.
+Ends with 0 only if all of them pass; a failing one does not keep the others from running. Tests that fail while two of
+them run at a time are run once more alone, and that is said: some have promises of milliseconds to keep.
 """
 
 from __future__ import annotations
@@ -14,17 +15,25 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
-# whole labs, browsers and kill -9: they need the machine for themselves to be quick
-ALONE = ["tests/acceptance", "tests/browser", "tests/cluster", "tests/server", "tests/torture"]
-TOGETHER = [f"--ignore={folder}" for folder in ALONE]
+# whole labs, browsers and kill -9: other processes than the tests own, which are what takes their time
+LABS = ["tests/acceptance", "tests/browser", "tests/cluster", "tests/server", "tests/torture"]
+TESTS_FAILED = 1  # pytest's exit code for that; others say that it did not run as it should
+TOGETHER = [f"--ignore={folder}" for folder in LABS]
+TWO = ["-n", "2", "--dist", "loadfile"]
 CHECKS: dict[str, list[str]] = {
     "format": ["ruff", "format", "--check", "."],
     "lint": ["ruff", "check", "."],
     "types": ["mypy", "orchestrator"],
     "notebooks": ["pytest", "--nbval-lax", "-q", "notebooks", "dashboards"],
-    "tests": ["pytest", "-q", "-n", "2", "--dist", "loadfile", "tests", *TOGETHER],
-    "tests of whole labs": ["pytest", "-q", *ALONE],
+    "tests": ["pytest", "-q", *TWO, "tests", *TOGETHER],
+    "tests of whole labs": ["pytest", "-q", *TWO, *LABS],
 }
+
+
+def run(*command: str, environment: dict[str, str]) -> int:
+    """Run a module of this Python; returns its exit code."""
+    done = subprocess.run([PYTHON, "-m", *command], cwd=ROOT, env=environment, check=False)
+    return done.returncode
 
 
 def main() -> int:
@@ -46,9 +55,14 @@ def main() -> int:
         for name, command in CHECKS.items():
             print(f"── {name}: {' '.join(command)}", flush=True)
             began = time.monotonic()
-            done = subprocess.run([PYTHON, "-m", *command], cwd=ROOT, env=environment, check=False)
+            cache = ["-o", f"cache_dir={lab}/cache"] if TWO[0] in command else []
+            code = run(*command, *cache, environment=environment)
+            if code == TESTS_FAILED and cache:
+                print(f"── {name}: those that failed, once more and alone", flush=True)
+                again = [word for word in command if word not in TWO]
+                code = run(*again, *cache, "--last-failed", environment=environment)
             print(f"── {name}: {time.monotonic() - began:.0f} s\n", flush=True)
-            if done.returncode:
+            if code:
                 failed.append(name)
     print(f"failed: {', '.join(failed)}" if failed else "all checks passed")
     return len(failed)
