@@ -16,9 +16,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
 # whole labs, browsers and kill -9: other processes than the tests own, which are what takes their time
-LABS = ["tests/acceptance", "tests/browser", "tests/cluster", "tests/server", "tests/torture"]
+LABS = ["tests/acceptance", "tests/browser", "tests/cluster", "tests/server"]
 TESTS_FAILED = 1  # pytest's exit code for that; others say that it did not run as it should
-TOGETHER = [f"--ignore={folder}" for folder in LABS]
+TOGETHER = [f"--ignore={folder}" for folder in [*LABS, "tests/torture"]]
+# everything is killed, or many visitors come: these need the machine for themselves
+FIRE = [
+    "tests/acceptance/test_campaign.py",
+    "tests/browser/test_many_visitors.py",
+    "tests/torture",
+]
 TWO = ["-n", "2", "--dist", "loadfile"]
 CHECKS: dict[str, list[str]] = {
     "format": ["ruff", "format", "--check", "."],
@@ -26,7 +32,8 @@ CHECKS: dict[str, list[str]] = {
     "types": ["mypy", "orchestrator"],
     "notebooks": ["pytest", "--nbval-lax", "-q", "notebooks", "dashboards"],
     "tests": ["pytest", "-q", *TWO, "tests", *TOGETHER],
-    "tests of whole labs": ["pytest", "-q", *TWO, *LABS],
+    "tests of whole labs": ["pytest", "-q", *TWO, *LABS, *(f"--ignore={each}" for each in FIRE)],
+    "tests under fire": ["pytest", "-q", *FIRE],
 }
 
 
