@@ -39,6 +39,7 @@ class Page:
 PAGES = (
     Page("dashboard", "Dashboard", "index.ipynb"),
     Page("canvas", "Canvas", "canvas.ipynb"),
+    Page("builder", "Builder", "builder.ipynb"),
     Page("diagnostics", "Diagnostics", "diagnostics.ipynb"),
 )
 HOME = PAGES[0]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orchestrator.handles import JobHandle
+    from orchestrator.widgets.builder import Builder
     from orchestrator.widgets.dashboard import Dashboard
     from orchestrator.widgets.diagnostics import Diagnostics
     from orchestrator.widgets.form import GenerationForm
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from orchestrator.widgets.services import ServiceCards
 
 __all__ = [
+    "Builder",
     "Dashboard",
     "Diagnostics",
     "Gallery",
@@ -36,6 +38,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Builder": "orchestrator.widgets.builder",
     "Dashboard": "orchestrator.widgets.dashboard",
     "Diagnostics": "orchestrator.widgets.diagnostics",
     "Gallery": "orchestrator.widgets.gallery",
