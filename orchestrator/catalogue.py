@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -24,11 +26,14 @@ from orchestrator.workflows import SavedWorkflow, near_matches
 logger = logging.getLogger(__name__)
 
 MAX_FILE = 5_000_000  # bytes; a workflow of a thousand nodes takes half of one million
+COMPANIONS = (
+    ".api"  # folder with what the Builder made of its files: the same workflows in API format
+)
 
 
 @dataclass(frozen=True)
 class Saved:
-    """A workflow file: its bytes, and what was made of them."""
+    """A workflow file: its bytes in API format, and what was made of them."""
 
     workflow: SavedWorkflow
     data: bytes
@@ -38,7 +43,7 @@ class Catalogue:
     """The backends by name. A file is read again when it has changed."""
 
     def __init__(self, folder: Path) -> None:
-        """`folder` holds NAME.json for the backend NAME, a workflow in API format."""
+        """`folder` holds NAME.json for the backend NAME, a workflow in API format or saved by the Builder."""
         self._folder = folder
         self._read: dict[str, tuple[tuple[int, int], Saved | SavedWorkflowInvalid]] = {}
 
@@ -128,8 +133,34 @@ def _read(path: Path, name: str) -> Saved | SavedWorkflowInvalid:
                 f"workflows/{one_line(path.name)} is larger than {MAX_FILE:,} bytes"
             )
         data = path.read_bytes()
-        return Saved(SavedWorkflow.read(orjson.loads(data), name=name), data)
+        document = orjson.loads(data)
+        if isinstance(document, dict) and isinstance(document.get("nodes"), list):
+            document = _converted(path, data)
+            data = orjson.dumps(document)
+        return Saved(SavedWorkflow.read(document, name=name), data)
     except SavedWorkflowInvalid as error:
         return error
     except (OSError, orjson.JSONDecodeError, RecursionError) as error:
         return SavedWorkflowInvalid(f"workflows/{one_line(path.name)} cannot be read: {error}")
+
+
+def companion(data: bytes, prompt: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept beside a workflow in the editor's format: it in API format, and of which bytes that was made.
+
+    Only with a server's list of nodes can the one be turned into the other, and a catalogue asks no server.
+    """
+    return {"of": hashlib.sha256(data).hexdigest(), "prompt": dict(prompt)}
+
+
+def _converted(path: Path, data: bytes) -> Any:
+    """A file in the editor's format as the Builder has converted it. Raises SavedWorkflowInvalid."""
+    try:
+        beside = orjson.loads((path.parent / COMPANIONS / path.name).read_bytes())
+        if beside["of"] == hashlib.sha256(data).hexdigest():
+            return beside["prompt"]
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise SavedWorkflowInvalid(
+        f"workflows/{one_line(path.name)} is in the format of ComfyUI's editor, and not converted yet",
+        remedy="Open it in the Builder while a ComfyUI server is up, and save it there.",
+    )

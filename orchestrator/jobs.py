@@ -147,6 +147,8 @@ class Progress(Value):
     step: int | None = None  # sampler step, from 1
     steps: int | None = None
     text: str = ""  # what is happening, in a word or two: "waiting on the server", "sampling"
+    node: str | None = None  # of a ComfyUI workflow: the node that runs, `host:inner` in a subgraph
+    finished: tuple[str, ...] = ()  # and those that are done
     preview: bytes | None = Field(default=None, exclude=True, repr=False)  # JPEG or PNG
 
 

@@ -19,6 +19,7 @@ UNSEEN_WEIGHT = 10.0  # still to come, when the workflow is not known and no sam
 CEILING = 0.99  # only the picture itself is 1.0
 MAX_STEPS = 100_000  # beyond that it is not a count of steps
 MAX_SIDE = 16_384  # of a picture; also more than any factor or number of pictures
+MAX_TOLD = 1_000  # nodes that are told to be done
 MAX_DEPTH = 64  # nodes between a picture and where its size stands
 MAX_RATIO = 256.0  # of the largest picture of a workflow to its smallest
 SOURCES = ("latent_image", "samples", "pixels", "image", "images", "init_image")  # in this order
@@ -86,6 +87,8 @@ class PromptProgress:
             steps=steps,
             text=self._text,
             preview=self._preview,
+            node=self._running,
+            finished=tuple(node for node, part in self._parts.items() if part >= 1.0)[:MAX_TOLD],
         )
 
     def show(self, image: bytes) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from orchestrator import backends
 from orchestrator.backends.flux import BFLParams
 from orchestrator.connectors.comfyui import ComfyUI
@@ -24,6 +26,7 @@ from orchestrator.lab.core import Core
 from orchestrator.recipes import ForeignRecipe, Recipe, repeated
 from orchestrator.spending import Estimate, estimate
 from orchestrator.translation import Wording
+from orchestrator.workflows import SavedWorkflow
 
 
 class Requests(Core):
@@ -128,6 +131,36 @@ class Requests(Core):
         for note in wording.notes if wording else ():
             job = job.logged(f"[lab] {note}")
         return job
+
+    def submit_workflow(
+        self,
+        document: bytes,
+        *,
+        name: str,
+        prompt: str,
+        params: dict[str, Any] | None = None,
+        literal: bool = False,
+    ) -> Job:
+        """Submit a job for a workflow in API format that need not be a file, as it is now; blocks like `submit`.
+
+        `name` is what the job says its backend is. Raises SavedWorkflowInvalid, ParamsInvalid, DiskFull.
+        """
+        saved = SavedWorkflow.read(orjson.loads(document), name=name)
+        backend = saved.backend()
+        seeded = dict(params or {})
+        if "seed" in backend.params.model_fields:
+            seeded = backends.with_seed(seeded, backend, self._rng)
+        parsed = backends.parse(backend, seeded)
+        wording = None if literal else self._wording(prompt, parsed)
+        job = Job.new(
+            backend=name,
+            prompt=prompt,
+            params=seeded,
+            now=self.store.now(),
+            workflow=self.store.blobs.put(document),
+            resolved=wording.resolved if wording else None,
+        )
+        return self._create(job)
 
     def _checked(
         self, prompt: str, backend: str, params: dict[str, Any] | None

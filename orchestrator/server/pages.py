@@ -40,6 +40,7 @@ PAGES = (
     Page("dashboard", "Dashboard", "index.ipynb"),
     Page("canvas", "Canvas", "canvas.ipynb"),
     Page("batches", "Batches", "batches.ipynb"),
+    Page("builder", "Builder", "builder.ipynb"),
     Page("parts", "Parts", "parts.ipynb"),
     Page("diagnostics", "Diagnostics", "diagnostics.ipynb"),
 )

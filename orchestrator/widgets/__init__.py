@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orchestrator.handles import JobHandle
+    from orchestrator.widgets.builder import Builder
     from orchestrator.widgets.compare import Compare
     from orchestrator.widgets.dashboard import Dashboard
     from orchestrator.widgets.diagnostics import Diagnostics
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from orchestrator.widgets.services import ServiceCards
 
 __all__ = [
+    "Builder",
     "Compare",
     "Dashboard",
     "Diagnostics",
@@ -42,6 +44,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Builder": "orchestrator.widgets.builder",
     "Compare": "orchestrator.widgets.compare",
     "Dashboard": "orchestrator.widgets.dashboard",
     "Diagnostics": "orchestrator.widgets.diagnostics",
