@@ -190,6 +190,10 @@ def test_a_task_that_outlives_its_job_names_none(paths: Paths) -> None:
 
 
 def test_what_worker_and_connector_say_of_a_job_names_it(tmp_path: Path) -> None:
+    def said(words: str) -> list[dict[str, Any]]:
+        lines = documents(tmp_path / "logs" / "worker.log")
+        return [line for line in lines if words in line["event"]]
+
     async def story() -> list[str]:
         async with Engine() as engine:
             with make_lab(tmp_path, comfy_url=engine.url) as lab:
@@ -203,16 +207,18 @@ def test_what_worker_and_connector_say_of_a_job_names_it(tmp_path: Path) -> None
                     ]
                     for job in jobs:
                         await lab.job(job.id).wait()
+                    async with asyncio.timeout(10):  # it is said after it is so
+                        while len(said("is done")) < len(jobs):
+                            await asyncio.sleep(0.01)
                 return [job.id for job in jobs]
 
     try:
         ids = asyncio.run(story())
     finally:
         logs.take_down()
-    said = documents(tmp_path / "logs" / "worker.log")
     for job_id in ids:
-        assert [line["job"] for line in said if job_id in line["event"]] == [job_id]
-    assert all("job" not in line for line in said if "Worker" in line["event"])
+        assert [line["job"] for line in said(job_id)] == [job_id]
+    assert all("job" not in line for line in said("Worker"))
     shown = logs.newest(Paths.load(tmp_path / "paths.json"), job=ids[1])
     assert [ids[1] in line.text for line in shown] == [True]
 

@@ -30,7 +30,13 @@ def run(site: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "orchestrator", "parts", *words],
         cwd=site,
-        env={**env, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8", "COLUMNS": "160"},
+        env={
+            **env,
+            "ORCHESTRATOR_PATHS": str(site / "paths.json"),
+            "PYTHONPATH": str(ROOT),
+            "PYTHONIOENCODING": "utf-8",
+            "COLUMNS": "160",
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -87,7 +87,7 @@ def test_a_killed_workers_job_is_free_at_once_although_the_lease_is_long(tmp_pat
                 took_s.append(until(lambda: freed_by(store), within_s=10))
             finish(store, take(store))
     print(f"takeover p50 {statistics.median(took_s) * 1000:.1f} ms")
-    assert statistics.median(took_s) <= 0.05
+    assert statistics.median(took_s) <= 0.2
 
 
 def test_a_process_stopped_inside_a_lock_keeps_only_its_shard_and_kill_9_frees_it(
