@@ -1,7 +1,7 @@
 """Every check of the project, as `python -m tests`: format, lint, types, tests, notebooks.
 
-Ends with 0 only if all of them pass; a failing one does not keep the others from running. Tests that fail while two of
-them run at a time are run once more alone, and that is said: some have promises of milliseconds to keep.
+Ends with 0 only if all of them pass; a failing one does not keep the others from running. Tests that fail are run once more,
+alone, and that is said: most run two at a time, and some have promises of milliseconds to keep.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def main() -> int:
         for name, command in CHECKS.items():
             print(f"── {name}: {' '.join(command)}", flush=True)
             began = time.monotonic()
-            cache = ["-o", f"cache_dir={lab}/cache"] if TWO[0] in command else []
+            cache = ["-o", f"cache_dir={lab}/cache"] if name.startswith("tests") else []
             code = run(*command, *cache, environment=environment)
             if code == TESTS_FAILED and cache:
                 print(f"── {name}: those that failed, once more and alone", flush=True)
