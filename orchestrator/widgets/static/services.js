@@ -6,6 +6,8 @@ const SIGNS = {
   looking: ["M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18z", "M12 8v4l2.5 2"],
 };
 
+const MOST_IN_A_ROW = 7; // on a page 1280 wide
+
 const size = (bytes) => (bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`);
 
 const lasted = (seconds) => {
@@ -71,6 +73,10 @@ export default {
     const draw = () => {
       const cards = model.get("cards");
       const names = new Set(cards.map((each) => each.name));
+      // none stands alone in a row
+      const half = Math.ceil(cards.length / 2);
+      list.style.setProperty("--in-a-row", cards.length > MOST_IN_A_ROW ? Math.min(half, MOST_IN_A_ROW) : cards.length);
+      list.style.setProperty("--in-half-a-row", Math.min(half, 4));
       for (const [name, node] of shown) {
         if (names.has(name)) continue;
         node.clear();
