@@ -22,7 +22,7 @@ class BomInvalid(RequestInvalid):
 class RateUnknown(OrchestratorError):
     """No table of exchange rates has this currency."""
 
-    remedy = "Show prices in another currency, or download new rates."
+    remedy = "Show prices in another currency, or run `orchestrator parts rates --update`."
 
 
 class SourceSettingInvalid(ConfigError):

@@ -10,10 +10,11 @@ from pydantic import SecretStr
 
 from orchestrator.parts.database import Database
 from orchestrator.parts.engine import Search
-from orchestrator.parts.keys import Keys
+from orchestrator.parts.keys import Keys, SourceSettings
 from orchestrator.parts.quota import Quota
-from orchestrator.parts.rates import Rates
+from orchestrator.parts.rates import Rates, download
 from orchestrator.parts.sources.all import sources
+from orchestrator.parts.sources.http import Client
 from orchestrator.parts.sources.redaction import MASK, quiet_logs
 from orchestrator.paths import Paths
 
@@ -42,6 +43,26 @@ def open_search(paths: Paths | None = None) -> Search:
         fingerprints={source.name: fingerprint(keys, source.name) for source in found},
         redact=redactor(keys),
     )
+
+
+async def update_rates(paths: Paths | None = None) -> tuple[Rates, list[str]]:
+    """Fetch today's exchange rates; returns those that there are then, and in words which bank did not give them."""
+    paths = paths or Paths.find()
+    database = Database(paths.data / FILE)
+    meter = Quota(database).meter(RATES)
+
+    async def fetch(url: str) -> bytes:
+        bank = SourceSettings(RATES)
+        client = Client(RATES, title="The bank", base_url=url, settings=bank, meter=meter)
+        try:
+            return (await client.call("GET", "", counted=False)).content
+        finally:
+            await client.close()
+
+    try:
+        return await download(rates_folder(paths), fetch)
+    finally:
+        database.close()
 
 
 def rates_folder(paths: Paths) -> Path:

@@ -134,16 +134,23 @@ SOURCES: Mapping[str, tuple[str, Callable[[bytes], Table]]] = {
 }
 
 
-async def download(folder: Path, fetch: Callable[[str], Awaitable[bytes]]) -> Rates:
-    """Fetch both banks' files into a folder and read them. A file that cannot be had or read leaves the old one."""
+async def download(
+    folder: Path, fetch: Callable[[str], Awaitable[bytes]]
+) -> tuple[Rates, list[str]]:
+    """Fetch both banks' files into a folder; returns the rates that there are then, and what went wrong.
+
+    A file that cannot be had or read leaves the old one.
+    """
+    wrong = []
     for name, (url, parse) in SOURCES.items():
         try:
             data = await fetch(url)
             parse(data)
-        except (OrchestratorError, OSError, ValueError):
+        except (OrchestratorError, OSError, ValueError) as error:
+            wrong.append(f"{url}: {error}")
             continue  # the other bank may answer, and `told` shows the age of what is left
         await asyncio.to_thread(_keep, folder / name, data)
-    return await asyncio.to_thread(Rates.load, folder)
+    return await asyncio.to_thread(Rates.load, folder), wrong
 
 
 def _keep(file: Path, data: bytes) -> None:

@@ -7,10 +7,13 @@ import io
 import zipfile
 from decimal import Decimal
 
+import openpyxl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from offers import ladder, offer
+from openpyxl.cell.rich_text import CellRichText, TextBlock
+from openpyxl.cell.text import InlineFont
 
 from orchestrator.parts import bom, bom_files, xlsx
 from orchestrator.parts.bom import Line, package, quote, words
@@ -51,20 +54,33 @@ def test_a_workbook_reads_as_its_csv_does() -> None:
     assert bom_files.read(xlsx.write(ENGLISH)) == bom_files.read(text(ENGLISH, ",").encode())
 
 
-def test_a_workbook_with_shared_strings_gaps_and_numbers_is_read() -> None:
+def test_a_workbook_with_rich_text_gaps_and_numbers_is_read() -> None:
+    book = openpyxl.Workbook()
+    sheet = book.create_sheet("the first one is empty")
+    sheet["B2"], sheet["D2"] = "MPN", "Qty"
+    sheet["B3"] = CellRichText("LM", TextBlock(InlineFont(b=True), "358"))
+    sheet["D3"] = 12.0
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(
-            "xl/sharedStrings.xml",
-            '<sst xmlns="urn:x"><si><t>MPN</t></si><si><r><t>LM</t></r><r><t>358</t></r></si><si><t>Qty</t></si></sst>',
-        )
-        archive.writestr(
-            "xl/worksheets/sheet1.xml",
-            '<worksheet xmlns="urn:x"><sheetData><row><c r="B2" t="s"><v>0</v></c><c r="D2" t="s"><v>2</v></c></row>'
-            '<row><c r="B3" t="s"><v>1</v></c><c r="D3"><v>12.0</v></c></row></sheetData></worksheet>',
-        )
+    book.save(buffer)
     (line,) = bom_files.read(buffer.getvalue())
     assert (line.mpn, line.quantity) == ("LM358", 12)
+
+
+@pytest.mark.parametrize(
+    "sheet",
+    [
+        b'<!DOCTYPE x [<!ENTITY a "R1">]><worksheet><sheetData>&a;</sheetData></worksheet>',
+        b"<worksheet><sheetData>" + b" " * xlsx.LARGEST,
+    ],
+    ids=["an entity", "very large when it is unpacked"],
+)
+def test_a_workbook_that_means_harm_is_refused(sheet: bytes) -> None:
+    whole, buffer = zipfile.ZipFile(io.BytesIO(xlsx.write(ENGLISH))), io.BytesIO()
+    with whole, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as spoilt:
+        for name in whole.namelist():
+            spoilt.writestr(name, sheet if "sheet1.xml" in name else whole.read(name))
+    with pytest.raises(BomInvalid, match="cannot be read"):
+        bom_files.read(buffer.getvalue())
 
 
 def test_kicads_csv_with_lines_before_the_header_is_read() -> None:

@@ -97,13 +97,16 @@ def test_a_download_keeps_the_old_file_when_the_new_one_is_no_good(tmp_path: Pat
         assert url == ECB_URL
         return ECB
 
-    told = asyncio.run(rates.download(tmp_path, fetch))
+    told, wrong = asyncio.run(rates.download(tmp_path, fetch))
     assert [table.teller for table in told.tables] == ["CBR", "ECB", "offline copy"]
+    assert len(wrong) == 1
+    assert wrong[0].startswith(CBR_URL)
 
 
 def test_a_bank_that_does_not_answer_is_no_error(tmp_path: Path) -> None:
     async def fetch(_: str) -> bytes:
         raise SourceUnreachable
 
-    told = asyncio.run(rates.download(tmp_path, fetch))
+    told, wrong = asyncio.run(rates.download(tmp_path, fetch))
     assert [table.teller for table in told.tables] == ["offline copy"]
+    assert len(wrong) == 2
