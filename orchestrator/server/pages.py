@@ -6,15 +6,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
 
-from jupyter_server.services.contents.largefilemanager import LargeFileManager
 from jupyter_server.utils import url_path_join
-from tornado import web
 from traitlets.config import Config
 from voila.configuration import VoilaConfiguration
 from voila.paths import collect_template_paths
-from voila.tornado.handler import TornadoVoilaHandler
+
+from orchestrator.server.page_handler import PageFiles, PageHandler
 
 TEMPLATE = "orchestrator"
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -45,6 +43,9 @@ PAGES = (
     Page("diagnostics", "Diagnostics", "diagnostics.ipynb"),
 )
 HOME = PAGES[0]
+KEEP_ALIVE_S = (
+    3  # how often a page that takes long gets a sign of life, and its kernel is looked at
+)
 
 
 def folder() -> Path:
@@ -66,6 +67,7 @@ def configure(config: Config, pages: list[Page]) -> None:
     wanted.allow_template_override = wanted.allow_theme_override = "NO"
     wanted.extension_allowlist = FRONT_END
     wanted.page_config_hook = _without_cdn
+    wanted.http_keep_alive_timeout = KEEP_ALIVE_S
     navigation = [
         {"slug": page.slug, "title": page.title, "name": Path(page.notebook).stem} for page in pages
     ]
@@ -88,6 +90,7 @@ def handlers(config: Config, base_url: str, pages: Path) -> list[tuple[Any, ...]
         "config": config,
         "template_paths": collect_template_paths(["voila", "nbconvert"], TEMPLATE),
         "contents": PageFiles(root_dir=str(pages)),
+        "frames": {},
     }
     return [
         (
@@ -109,36 +112,3 @@ def _voila(config: Config, page: Page) -> Any:
 def _without_cdn(page_config: dict[str, Any], **_: Any) -> dict[str, Any]:
     # Voilà fetches MathJax from a CDN on every page unless both of these say "null"; then it uses its own copy
     return {**page_config, "fullMathjaxUrl": "null", "mathjaxConfig": "null"}
-
-
-class PageFiles(LargeFileManager):
-    """The folder of the page notebooks, to read."""
-
-    def mark_trusted_cells(self, nb: Any, path: str = "") -> None:
-        """They come with the project, without outputs: there is nothing to trust, and nothing to warn of."""
-
-
-class PageHandler(TornadoVoilaHandler):  # type: ignore[misc]  # Voilà is not typed
-    """Shows one page. Its notebook is read where the project has it, not in the user's folder."""
-
-    def initialize(self, *, contents: PageFiles, **kwargs: Any) -> None:
-        """Called by Tornado for each request."""
-        super().initialize(**kwargs)
-        self._contents = contents
-
-    @property
-    def contents_manager(self) -> PageFiles:
-        """What the notebook is read from."""
-        return self._contents
-
-    @web.authenticated
-    async def get(self, path: str | None = None) -> None:
-        """The page; a token in the address is exchanged for a cookie first."""
-        # sets the cookie without which the browser may not tell us, on leaving, that the kernel can go
-        _ = self.xsrf_token
-        if "token" in self.request.arguments:
-            asked = parse_qsl(self.request.query, keep_blank_values=True)
-            query = urlencode([(name, value) for name, value in asked if name != "token"])
-            self.redirect(self.request.path + (f"?{query}" if query else ""))
-            return
-        await super().get()

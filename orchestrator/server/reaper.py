@@ -15,6 +15,8 @@ from typing import Any
 from jupyter_core.utils import ensure_async
 from jupyter_server.serverapp import ServerApp
 
+from orchestrator.server.page_kernels import PAGE
+
 GRACE_S = 45.0  # a browser that lost its connection for a moment comes back much sooner
 BUSY_GRACE_S = 600.0  # a page that is still at work may just take long to build
 LOOK_S = 2.0
@@ -31,7 +33,7 @@ class Seen:
 
 
 class Reaper:
-    """Looks at the kernels that no notebook or console holds: those are pages."""
+    """Looks at the kernels that no notebook or console holds: those are pages'."""
 
     def __init__(self, app: ServerApp, *, grace_s: float = GRACE_S) -> None:
         self._kernels: Any = app.kernel_manager
@@ -67,7 +69,8 @@ class Reaper:
                     logger.debug("Could not look at page kernel %s", kernel_id, exc_info=True)
 
     async def _pages(self) -> list[str]:
-        held = {session["kernel"]["id"] for session in await self._sessions.list_sessions()}
+        sessions = await self._sessions.list_sessions()
+        held = {session["kernel"]["id"] for session in sessions if session["type"] != PAGE}
         return [kernel for kernel in self._kernels.list_kernel_ids() if kernel not in held]
 
     async def _look(self, kernel_id: str) -> None:

@@ -17,6 +17,7 @@ from orchestrator.guardian import Ward
 from orchestrator.lab import Lab
 from orchestrator.server import pages
 from orchestrator.server.guarding import Guarding
+from orchestrator.server.page_kernels import PageKernels
 from orchestrator.server.panel import Panel
 from orchestrator.server.reaper import Reaper
 from orchestrator.server.signals import on_signals
@@ -50,6 +51,7 @@ class LabServer(ServerApp):
     panel: Panel | None = None  # set by the extension
     supervisor: Supervisor
     reaper: Reaper
+    page_kernels: PageKernels
     guarding: Guarding
     on_start: Callable[[], Awaitable[object]]
 
@@ -76,6 +78,7 @@ class LabServer(ServerApp):
             passing_on = MemoryHandler(1, target=handler)
             passing_on.setLevel(logging.WARNING)
             self.log.addHandler(passing_on)
+        self.page_kernels = PageKernels(self)
         self.reaper = Reaper(self, grace_s=orphan_grace_s)
         self.guarding = Guarding(lab, wards=wards)
         self.supervisor = Supervisor(self, lab, ready=on_start, guardian=self.guarding.guardian)
@@ -103,6 +106,7 @@ class LabServer(ServerApp):
             await self.panel.close()
         await self.guarding.stop()  # first: it would bring back what is being ended
         await self.supervisor.stop()
+        await self.page_kernels.stop()
         await self.reaper.stop()
         await super().cleanup_extensions()
 

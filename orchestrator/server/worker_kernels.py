@@ -17,6 +17,7 @@ from jupyter_server.serverapp import ServerApp
 
 NAME = "orchestrator-worker"  # as JupyterLab lists it among the running kernels
 SPARE = "orchestrator-worker-spare"
+CONSOLE = "console"
 IMPORT = "from orchestrator.server import kernel as _worker"
 WARM = "_worker.warm()"
 
@@ -26,6 +27,18 @@ NEEDS = 1_000_000_000  # bytes of memory that must be left: a spare takes about 
 STOP_S = 3.0
 
 logger = logging.getLogger(__name__)
+
+
+async def start_once(kernels: Any, **asked: Any) -> str:
+    """Start a kernel that Jupyter does not restart when it dies; returns its id before it answers.
+
+    A worker's is restarted by its supervisor, and two at once would be too many; a page's has lost its widgets.
+    """
+    kernel_id = str(await ensure_async(kernels.start_kernel(**asked)))
+    kernel = kernels.get_kernel(kernel_id)
+    kernel.stop_restarter()
+    kernel.autorestart = False
+    return kernel_id
 
 
 class WorkerKernels:
@@ -40,21 +53,14 @@ class WorkerKernels:
 
     async def start(self, name: str) -> str:
         """Start a kernel; returns its id before it answers."""
-        kernel_id: str = await ensure_async(
-            self._kernels.start_kernel(kernel_name="python3", path="")
-        )
-        kernel = self._kernels.get_kernel(kernel_id)
-        kernel.stop_restarter()  # it would restart the kernel as well: two at once
-        kernel.autorestart = False
-        await self._sessions.create_session(
-            path=name, name=name, type="console", kernel_id=kernel_id
-        )
+        kernel_id = await start_once(self._kernels, kernel_name="python3", path="")
+        await self._sessions.create_session(path=name, name=name, type=CONSOLE, kernel_id=kernel_id)
         return kernel_id
 
-    async def rename(self, kernel_id: str, name: str) -> None:
-        """Have JupyterLab list a kernel by another name."""
+    async def rename(self, kernel_id: str, name: str, *, kind: str = CONSOLE) -> None:
+        """Have JupyterLab list a kernel by another name. `kind`: who has it from now on, as Jupyter's session types."""
         session = await self._sessions.get_session(kernel_id=kernel_id)
-        await self._sessions.update_session(session["id"], path=name, name=name)
+        await self._sessions.update_session(session["id"], path=name, name=name, type=kind)
 
     async def is_alive(self, kernel_id: str) -> bool:
         """Whether there is such a kernel, and its process lives."""
@@ -102,11 +108,20 @@ class WorkerKernels:
 
 
 class Spare:
-    """One kernel that has imported all a worker needs, and does nothing."""
+    """One kernel that has imported all that will be needed, and does nothing."""
 
-    def __init__(self, kernels: WorkerKernels, *, needs: int = NEEDS) -> None:
-        """`needs`: bytes of memory that must be free for one to be started."""
+    def __init__(
+        self,
+        kernels: WorkerKernels,
+        *,
+        name: str = SPARE,
+        code: str = IMPORT,
+        value: str | None = WARM,
+        needs: int = NEEDS,
+    ) -> None:
+        """`code` and the expression `value` import it. `needs`: bytes of memory that must be free to start one."""
         self._kernels = kernels
+        self._name, self._code, self._value = name, code, value
         self._needs = needs
         self._task: asyncio.Task[None] | None = None
         self._kernel_id: str | None = None
@@ -116,7 +131,7 @@ class Spare:
     def tend(self) -> None:
         """See to it that there is one, or soon will be. To be called now and then, while the worker is well."""
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._look(), name="spare worker kernel")
+            self._task = asyncio.create_task(self._look(), name=self._name)
 
     async def take(self) -> str | None:
         """The id of the kernel, which is the caller's from now on; None when none is ready."""
@@ -132,16 +147,13 @@ class Spare:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        if self._kernel_id is not None:
-            await self._kernels.end(self._kernel_id)
+        await self._drop()
 
     async def _look(self) -> None:
         try:
             await self._keep()
         except Exception as error:  # noqa: BLE001  # without one a restart takes longer, that is all
-            logger.warning(
-                "There is no spare worker kernel: %s", str(error) or type(error).__name__
-            )
+            logger.warning("There is no %s: %s", self._name, str(error) or type(error).__name__)
         if not self._is_warm:
             await self._drop()
 
@@ -156,8 +168,10 @@ class Spare:
         self._tried_at = now
         if psutil.virtual_memory().available < self._needs:
             return  # a picture needs it more
-        self._kernel_id = await self._kernels.start(SPARE)
-        said = await self._kernels.execute(self._kernel_id, IMPORT, WARM, answer_s=WARM_S)
+        self._kernel_id = await self._kernels.start(self._name)
+        said = await self._kernels.execute(
+            self._kernel_id, self._code, self._value, answer_s=WARM_S
+        )
         said = said.get("user_expressions", {}).get("started", said)
         self._is_warm = said["status"] == "ok"
 

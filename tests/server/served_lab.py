@@ -102,7 +102,8 @@ class ServedLab:
 
     def page_kernels(self) -> set[str]:
         """The ids of the kernels that are no notebook's, no console's and not the worker's."""
-        held = {session["kernel"]["id"] for session in self.api("GET", "/api/sessions")}
+        sessions = self.api("GET", "/api/sessions")
+        held = {session["kernel"]["id"] for session in sessions if session["type"] != "page"}
         return {kernel["id"] for kernel in self.api("GET", "/api/kernels")} - held
 
     def family(self) -> list[psutil.Process]:
