@@ -31,18 +31,19 @@ export default {
       const sign = h("span", { class: "lab-service-sign" });
       const name = h("h3");
       const word = h("span", { class: "lab-service-word" });
+      const since = h("span", { class: "lab-muted" });
       const message = h("p", { class: "lab-service-message" });
       const facts = h("p", { class: "lab-service-facts lab-muted" });
-      const node = h("li", { class: "lab-card lab-service" }, h("div", { class: "lab-service-head" }, sign, name, word), message, facts);
+      const node = h("li", { class: "lab-card lab-service" }, h("div", { class: "lab-service-head" }, sign, name), h("p", { class: "lab-service-state" }, word, since), message, facts);
       const [trouble, advised, tries] = [h("strong"), h("span"), h("span", { class: "lab-service-tries" })];
       const remedy = h("div", { class: "lab-failure", hidden: true }, trouble, " ", advised, tries);
       remedies.append(remedy);
       let said = {};
       node.tick = () => {
         // the kernel's moment, not the page's: their clocks may differ, and the page's own went on since it came
-        const up = said.uptime === null ? "" : `up ${lasted(said.uptime + (Date.now() - said.heard) / 1000)}`;
+        say(since, said.uptime === null ? "" : ` · up ${lasted(said.uptime + (Date.now() - said.heard) / 1000)}`);
         const memory = said.memory === null ? "" : size(said.memory);
-        say(facts, [said.queue, up, memory].filter(Boolean).join(" · "));
+        say(facts, [said.queue, memory].filter(Boolean).join(" · "));
         if (said.next === null) return;
         const left = Math.ceil(said.next - (Date.now() - said.heard) / 1000);
         say(tries.firstChild, left > 0 ? `Next try in ${left} s.` : "It is being tried now.");
