@@ -113,7 +113,11 @@ class Worker:
         presence = await self._call(self._store.presence, self._name)
         logger.info("Worker %s started", presence.id)
 
-        def on_change(_: set[str]) -> None:
+        def on_change(changed: set[str]) -> None:
+            # what we write of our own jobs makes no room, and to look at a full queue costs more than the writing
+            ours = changed <= self._running.keys()
+            if ours and not any(self._store.wants_cancel(job_id) for job_id in changed):
+                return
             with suppress(RuntimeError):  # the loop has been closed
                 loop.call_soon_threadsafe(self._wake.set)
 
@@ -190,7 +194,7 @@ class Worker:
     # ---------------------------------------------------------------- one job
 
     def _start(self, claim: Claim, presence: Presence) -> None:
-        held = Held(self._store, claim, presence=presence, threads=self._threads)
+        held = Held(self._store, claim, presence=presence, threads=self._threads, on_room=self.wake)
         job_id = claim.job.id
         with logs.about(job_id):
             task = asyncio.create_task(self._run(held), name=f"job {job_id}")

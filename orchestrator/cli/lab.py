@@ -86,6 +86,9 @@ def health(as_json: AsJson = False) -> None:
             part = getattr(report, name)
             colour = {"running": "green", "stopped": "red"}.get(part.status, "yellow")
             table.add_row(name, f"[{colour}]{part.status}[/]", escape(_about(part)))
+            for host in part.hosts or ():
+                mark = "[green]✓[/]" if host.is_running else "[red]✗[/]"
+                table.add_row("", mark, escape(f"{host.url}  {_about(host)}"))
         counts = ", ".join(f"{n} {status}" for status, n in report.queue.counts.items() if n)
         table.add_row("jobs", "", counts or "none yet")
         if report.queue.paused:
