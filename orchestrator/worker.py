@@ -114,9 +114,8 @@ class Worker:
         logger.info("Worker %s started", presence.id)
 
         def on_change(changed: set[str]) -> None:
-            # what we write of our own jobs makes no room, and to look at a full queue costs more than the writing
-            ours = changed <= self._running.keys()
-            if ours and not any(self._store.wants_cancel(job_id) for job_id in changed):
+            # what we write ourselves makes no room, and to look through a full queue costs more than the writing
+            if self._is_known(changed):
                 return
             with suppress(RuntimeError):  # the loop has been closed
                 loop.call_soon_threadsafe(self._wake.set)
@@ -145,6 +144,12 @@ class Worker:
                 await service.close()
             self._threads.shutdown(wait=True)
             logger.info("Worker %s ended", presence.id)
+
+    def _is_known(self, changed: set[str]) -> bool:
+        """Whether a change is of our own running jobs, and nothing to act on. From any thread."""
+        return changed <= self._running.keys() and not any(
+            self._store.wants_cancel(job_id) for job_id in changed
+        )
 
     async def _loop(self, presence: Presence) -> None:
         while not self._stopping:
