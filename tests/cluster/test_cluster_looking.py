@@ -3,57 +3,20 @@ in this process."""
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-import pytest
-from distributed import Scheduler
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "worker"))
-
-from workshop import in_loop, until
+from inside import in_loop, scheduler, without_secrets, worker
 
 from orchestrator.cluster import looking
 from orchestrator.cluster.link import seen
-from orchestrator.cluster.worker import SECRETS, configure, work
 from orchestrator.health import HealthReport
 from orchestrator.lab import Lab
 from orchestrator.server.texts import health_document, statuses
 from orchestrator.testing import Engine, make_lab
 from orchestrator.widgets.services import cards
 
+__all__ = ["without_secrets"]
 NOBODY = "tcp://127.0.0.1:9"
-
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker takes the secrets out of its process's environment: here it is that of the tests."""
-    for name in SECRETS:
-        monkeypatch.setenv(name, "")
-
-
-@asynccontextmanager
-async def scheduler() -> AsyncIterator[Any]:
-    configure()
-    async with Scheduler(host="127.0.0.1", port=0, dashboard=False) as running:
-        yield running
-
-
-@asynccontextmanager
-async def worker(at: Any, engine: Engine, *models: str) -> AsyncIterator[None]:
-    """A worker beside an engine, that has joined the scheduler."""
-    stop, before = asyncio.Event(), len(seen(at.identity()))
-    task = asyncio.create_task(work(at.address, engine.url, models=models, stop=stop))
-    try:
-        await until(lambda: len(seen(at.identity())) > before)
-        yield
-    finally:
-        stop.set()
-        await task
 
 
 def lab_on(folder: Path, address: str) -> Lab:
