@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 from urllib.parse import urlsplit
 
 from orchestrator.backends import Backend
@@ -13,12 +14,13 @@ from orchestrator.connectors.comfyui import ComfyUI
 from orchestrator.errors import OrchestratorError
 from orchestrator.models import Library
 from orchestrator.workflows import Offered, availability
-from orchestrator.workflows.offered import CHECKPOINTS, LORAS, UPSCALERS, VAES, Shelf
+from orchestrator.workflows.offered import CHECKPOINTS, LORAS, UPSCALERS, VAES
 from orchestrator.workflows.samplers import USUAL_SAMPLERS, USUAL_SCHEDULERS
 
 logger = logging.getLogger(__name__)
 
 PROBE_S = 2.0
+LISTS = ("samplers", "schedulers", "checkpoints", "loras", "vaes", "upscalers")
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -34,6 +36,16 @@ class Offers:
     upscalers: tuple[str, ...] = ()
     #: backend -> why no server that answers can run it
     unavailable: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, lists: Sequence[Mapping[str, Sequence[str]]], *, unavailable: Mapping[str, str]
+    ) -> Self:
+        """What several servers have, all together. `lists` are `lists_of` each; none of them: the usual names."""
+        if not lists:
+            return cls(unavailable=unavailable)
+        every = {name: _all(each.get(name, ()) for each in lists) for name in LISTS}
+        return cls(**every, unavailable=unavailable)
 
 
 async def offered_by(client: ComfyUI, library: Library) -> Offered:
@@ -56,15 +68,22 @@ async def ask(hosts: Sequence[str], *, library: Library, backends: Iterable[Back
     ]
     if not found:
         return Offers()
-    return Offers(
-        samplers=_all(offered.options("KSampler", "sampler_name") for offered in found),
-        schedulers=_all(offered.options("KSampler", "scheduler") for offered in found),
-        checkpoints=_listed(found, CHECKPOINTS),
-        loras=_listed(found, LORAS),
-        vaes=_listed(found, VAES),
-        upscalers=_listed(found, UPSCALERS),
+    return Offers.of(
+        [lists_of(offered) for offered in found],
         unavailable=await asyncio.to_thread(_unavailable, found, list(backends)),
     )
+
+
+def lists_of(offered: Offered) -> dict[str, tuple[str, ...]]:
+    """What one server has to choose from: plain values, so that they may travel."""
+    return {
+        "samplers": tuple(offered.options("KSampler", "sampler_name")),
+        "schedulers": tuple(offered.options("KSampler", "scheduler")),
+        "checkpoints": tuple(offered.listed(CHECKPOINTS)),
+        "loras": tuple(offered.listed(LORAS)),
+        "vaes": tuple(offered.listed(VAES)),
+        "upscalers": tuple(offered.listed(UPSCALERS)),
+    }
 
 
 async def _ask(host: str, library: Library) -> Offered | None:
@@ -87,10 +106,6 @@ def _unavailable(found: list[Offered], backends: list[Backend]) -> dict[str, str
         if said and all(said):
             reasons[backend.name] = str(said[0])
     return reasons
-
-
-def _listed(found: Iterable[Offered], shelf: Shelf) -> tuple[str, ...]:
-    return _all(offered.listed(shelf) for offered in found)
 
 
 def _all(lists: Iterable[Iterable[str]]) -> tuple[str, ...]:

@@ -113,7 +113,10 @@ class Worker:
         presence = await self._call(self._store.presence, self._name)
         logger.info("Worker %s started", presence.id)
 
-        def on_change(_: set[str]) -> None:
+        def on_change(changed: set[str]) -> None:
+            # what we write ourselves makes no room, and to look through a full queue costs more than the writing
+            if self._is_known(changed):
+                return
             with suppress(RuntimeError):  # the loop has been closed
                 loop.call_soon_threadsafe(self._wake.set)
 
@@ -141,6 +144,12 @@ class Worker:
                 await service.close()
             self._threads.shutdown(wait=True)
             logger.info("Worker %s ended", presence.id)
+
+    def _is_known(self, changed: set[str]) -> bool:
+        """Whether a change is of our own running jobs, and nothing to act on. From any thread."""
+        return changed <= self._running.keys() and not any(
+            self._store.wants_cancel(job_id) for job_id in changed
+        )
 
     async def _loop(self, presence: Presence) -> None:
         while not self._stopping:
@@ -190,7 +199,7 @@ class Worker:
     # ---------------------------------------------------------------- one job
 
     def _start(self, claim: Claim, presence: Presence) -> None:
-        held = Held(self._store, claim, presence=presence, threads=self._threads)
+        held = Held(self._store, claim, presence=presence, threads=self._threads, on_room=self.wake)
         job_id = claim.job.id
         with logs.about(job_id):
             task = asyncio.create_task(self._run(held), name=f"job {job_id}")

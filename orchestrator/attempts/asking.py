@@ -85,8 +85,9 @@ async def request_of(held: Held, catalogue: Catalogue) -> Request:
                 f"The workflow that the job was made with is lost: {error.message}",
                 remedy=f"Ask again: a new job takes workflows/{job.backend}.json as it is now.",
             ) from error
-    elif (file := await held.call(catalogue.saved, job.backend)) is not None:
-        document = file.workflow.document
+    elif job.backend not in backends.BACKENDS:  # for those there is nothing to be read
+        file = await held.call(catalogue.saved, job.backend)
+        document = file.workflow.document if file is not None else None
     request = Request(job.backend, job.sent_params, job.text, _prefix(job), document)
     request.params  # noqa: B018 - what is wrong with it is told here
     return request

@@ -25,8 +25,15 @@ class Held:
     """
 
     def __init__(
-        self, store: Store, claim: Claim, *, presence: Presence, threads: Executor
+        self,
+        store: Store,
+        claim: Claim,
+        *,
+        presence: Presence,
+        threads: Executor,
+        on_room: Callable[[], None],
     ) -> None:
+        """`on_room` is called when the job's place at its service is free again."""
         self.job = claim.job
         self.fence = claim.fence
         self.adopted = claim.adopted
@@ -34,6 +41,7 @@ class Held:
         self._slot = claim.slot
         self._presence = presence
         self._threads = threads
+        self._on_room = on_room
         self._said_at = 0.0
         self._saying: asyncio.Future[None] | None = None
         self._unsaid: Progress | None = None
@@ -79,6 +87,7 @@ class Held:
         if self._slot is not None:
             self._slot.release()
             self._slot = None
+            self._on_room()
 
     async def close(self) -> None:
         """Forget the live progress and free the slot, after the job was written for the last time."""
@@ -87,7 +96,9 @@ class Held:
         try:
             if self._saying is not None:
                 await asyncio.wait([self._saying])
-            await self.call(self.store.progress.clear, self.job.id)
+            if self._saying is not None or self.job.crashes or self.adopted:
+                # whoever had the job before may have said something
+                await self.call(self.store.progress.clear, self.job.id)
         finally:
             self.free_slot()
 

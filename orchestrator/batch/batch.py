@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 import html
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from orchestrator.batch.again import Again, changed_each
 from orchestrator.batch.notes import Note, NotedRow, Notes
 from orchestrator.batch.rows import Row
-from orchestrator.errors import InvalidTransition, JobNotFound
 from orchestrator.handles import JobHandle
 from orchestrator.jobs import TERMINAL, Job, Status, one_line
 
@@ -257,21 +257,18 @@ class Batch:
 
     def cancel(self) -> int:
         """Cancel every job that has not ended, and say how many."""
-        return self._each(self.lab.cancel, where=lambda job: not job.is_terminal)
+        return changed_each(self.lab.cancel, [job for job in self.jobs() if not job.is_terminal])
 
-    def retry_failed(self) -> int:
-        """Run the jobs that failed once more, also those of paid backends, and say how many."""
-        return self._each(self.lab.retry, where=lambda job: job.status is Status.FAILED)
+    def retry_failed(self, *, confirm: bool = False) -> int:
+        """Run the jobs that failed once more, and say how many; see `to_retry`. `confirm` agrees to what that costs.
 
-    def _each(self, change: Callable[[str], Job], *, where: Callable[[Job], bool]) -> int:
-        changed = 0
-        for job in self.jobs():
-            if where(job):
-                # somebody else may have been quicker
-                with contextlib.suppress(InvalidTransition, JobNotFound):
-                    change(job.id)
-                    changed += 1
-        return changed
+        Raises ConfirmationNeeded.
+        """
+        return self.to_retry().run(confirm=confirm)
+
+    def to_retry(self) -> Again:
+        """What a retry of its failed jobs would be, and cost. Nothing has happened yet."""
+        return Again.of(self)
 
 
 def notes(lab: Lab) -> Notes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import html
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.backends import Params
 from orchestrator.batch.batch import Batch
 from orchestrator.batch.rows import Row
-from orchestrator.errors import AmbiguousSubmit, InvalidTransition, JobExists
+from orchestrator.errors import AmbiguousSubmit, InvalidTransition
 from orchestrator.jobs import Job, Status
 from orchestrator.spending import NOTHING, Estimate, money
 
@@ -137,7 +138,7 @@ class Plan:
         return await asyncio.to_thread(self.submit, confirm=confirm, budget=budget)
 
     def submit(self, *, confirm: bool = False, budget: Decimal | str | None = None) -> Batch:
-        """`run`, blocking for some milliseconds a job."""
+        """`run`, blocking for about a millisecond a job, and for a translation where prompts need one."""
         missing = self.missing
         self.lab.budget.batch(
             [row.estimate for row in missing],
@@ -145,30 +146,30 @@ class Plan:
             budget=None if budget is None else Decimal(budget),
         )
         batch = Batch.begin(self.lab, self.name, axes=self.axes, rows=self.rows)
+        # together, however many; another run of the same batch may be quicker with some of them
+        self.lab.store.create_many(self._job(row) for row in missing if row.job is None)
         for row in missing:
-            self._submit(row)
+            self._again(row)
         return batch
 
-    def _submit(self, row: Planned) -> None:
+    def _job(self, row: Planned) -> Job:
+        return self.lab.job_of(
+            row.row.prompt,
+            backend=row.row.backend,
+            params=row.params,
+            parsed=row.parsed,
+            priority=self._priority,
+            batch=self.name,
+            id=row.id,
+        )
+
+    def _again(self, row: Planned) -> None:
+        """Run a job again that was made before and has no picture; not one that may have been paid for."""
         if row.job is None:
-            job = self.lab.job_of(
-                row.row.prompt,
-                backend=row.row.backend,
-                params=row.params,
-                parsed=row.parsed,
-                priority=self._priority,
-                batch=self.name,
-                id=row.id,
-            )
-            try:
-                self.lab.store.create(job)
-            except JobExists:  # another run of the same batch was quicker
-                return
-        elif row.job.failure is None or row.job.failure.kind != AmbiguousSubmit.kind:
-            try:
+            return
+        if row.job.failure is None or row.job.failure.kind != AmbiguousSubmit.kind:
+            with contextlib.suppress(InvalidTransition):  # another run was quicker
                 self.lab.retry(row.id)
-            except InvalidTransition:  # so was this one
-                return
 
 
 def _length(seconds: float) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from orchestrator.cli.app import FAILED, AsJson, app, err, out, print_json, told
+from orchestrator.cli.cluster import Cluster, joined
 from orchestrator.errors import RequestInvalid
 
 if TYPE_CHECKING:
@@ -41,19 +41,21 @@ def run(
     timeout: Annotated[
         float | None, typer.Option(help="Seconds a cell may take; there is no limit otherwise.")
     ] = None,
+    cluster: Cluster = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a notebook with parameters; keep it, an HTML copy, a summary and a JUnit XML in data/runs.
 
     Ends with 1 when the notebook, or more than the allowed share of its jobs, failed. Run again, only what is missing
-    is made.
+    is made. With --cluster the worker in the notebook's kernel has Dask workers paint; where a worker runs already,
+    that one does the jobs, and decides where.
     """
     from orchestrator.batch import notebooks, runs
     from orchestrator.lab import Lab
 
     known = notebooks.parameters_of(notebook)
     values = notebooks.wanted(param or [], known)
-    with Lab.open() as lab:
+    with Lab.open(cluster=joined(cluster)) as lab:
         done = runs.run(
             lab,
             notebook,
@@ -115,52 +117,51 @@ def list_batches(as_json: AsJson = False) -> None:
 @told
 def show(name: Name, as_json: AsJson = False) -> None:
     """Show a batch: its axes, and how its jobs are."""
-    with _opened(name) as batch:
-        _print_batch(batch, as_json)
+    _then_shown(name, as_json)
 
 
 @batches.command()
 @told
 def pause(name: Name, as_json: AsJson = False) -> None:
     """Have no further job of a batch taken; what runs goes on."""
-    with _opened(name) as batch:
-        batch.pause()
-        _print_batch(batch, as_json)
+    _then_shown(name, as_json, lambda batch: batch.pause())
 
 
 @batches.command()
 @told
 def resume(name: Name, as_json: AsJson = False) -> None:
     """Have the jobs of a batch taken again."""
-    with _opened(name) as batch:
-        batch.resume()
-        _print_batch(batch, as_json)
+    _then_shown(name, as_json, lambda batch: batch.resume())
 
 
 @batches.command()
 @told
 def cancel(name: Name, as_json: AsJson = False) -> None:
     """Cancel every job of a batch that has not ended."""
-    with _opened(name) as batch:
-        batch.cancel()
-        _print_batch(batch, as_json)
+    _then_shown(name, as_json, lambda batch: batch.cancel())
 
 
 @batches.command()
 @told
-def retry(name: Name, as_json: AsJson = False) -> None:
-    """Run the jobs of a batch that failed once more; paid ones are paid for."""
-    with _opened(name) as batch:
-        batch.retry_failed()
-        _print_batch(batch, as_json)
+def retry(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Pay for it, whatever it costs.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the jobs of a batch that failed once more, but for those that may have been paid for already."""
+    _then_shown(name, as_json, lambda batch: batch.retry_failed(confirm=yes))
 
 
-@contextlib.contextmanager
-def _opened(name: str) -> Iterator[Batch]:
+def _then_shown(
+    name: str, as_json: bool, act: Callable[[Batch], object] = lambda batch: None
+) -> None:
+    """Do something with a batch, and show what it is now."""
     from orchestrator.lab import Lab
 
     with Lab.open() as lab:
-        yield lab.batch(name)
+        batch = lab.batch(name)
+        act(batch)
+        _print_batch(batch, as_json)
 
 
 def _document(batch: Batch) -> dict[str, Any]:

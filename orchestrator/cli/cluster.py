@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import threading
 from typing import Annotated
@@ -19,6 +20,14 @@ cluster = typer.Typer(
 app.add_typer(cluster, name="cluster")
 
 Scheduler = Annotated[str, typer.Argument(metavar="tcp://HOST:PORT", help="The scheduler.")]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        metavar="tcp://HOST:PORT",
+        help="Run the ComfyUI jobs on the workers of this Dask scheduler (default: ORCHESTRATOR_CLUSTER). "
+        "Several plain ComfyUI servers need none: name them in COMFY_URL, comma-separated.",
+    ),
+]
 AtOnce = Annotated[int, typer.Option(min=1, max=64, help="Attempts at a time on each worker.")]
 
 
@@ -128,3 +137,13 @@ def local(
         )
         while not stop.wait(1.0):
             pass
+
+
+def joined(cluster: str | None) -> str | None:
+    """Told to the processes that are started from here, too."""
+    if cluster is not None:
+        from orchestrator.cluster import require
+
+        require()
+        os.environ["ORCHESTRATOR_CLUSTER"] = cluster
+    return cluster

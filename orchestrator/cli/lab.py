@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -13,20 +12,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from orchestrator.cli.app import FAILED, AsJson, app, out, print_json, say, told, until_signal
-from orchestrator.cluster import require
+from orchestrator.cli.cluster import Cluster, joined
 from orchestrator.errors import PathsInvalid
 from orchestrator.health import ServiceHealth
 from orchestrator.health.history import SERVICES
 from orchestrator.paths import Paths
-
-Cluster = Annotated[
-    str | None,
-    typer.Option(
-        metavar="tcp://HOST:PORT",
-        help="Run the ComfyUI jobs on the workers of this Dask scheduler (default: ORCHESTRATOR_CLUSTER). "
-        "Several plain ComfyUI servers need none: name them in COMFY_URL, comma-separated.",
-    ),
-]
 
 
 @app.command()
@@ -42,7 +32,7 @@ def up(
     from orchestrator.lab import Lab
     from orchestrator.server import launch
 
-    with Lab.open(cluster=_joined(cluster)) as lab:
+    with Lab.open(cluster=joined(cluster)) as lab:
         code = launch.up(lab, port=port, browser=browser)
     raise typer.Exit(code)
 
@@ -54,7 +44,7 @@ def worker(cluster: Cluster = None) -> None:
     from orchestrator import logs
     from orchestrator.lab import Lab
 
-    with Lab.open(cluster=_joined(cluster)) as lab:
+    with Lab.open(cluster=joined(cluster)) as lab:
         logs.set_up(lab.paths, lab.settings, name="worker", screen=True)
         asyncio.run(until_signal(lab.work, code=0))
 
@@ -86,6 +76,9 @@ def health(as_json: AsJson = False) -> None:
             part = getattr(report, name)
             colour = {"running": "green", "stopped": "red"}.get(part.status, "yellow")
             table.add_row(name, f"[{colour}]{part.status}[/]", escape(_about(part)))
+            for host in part.hosts or ():
+                mark = "[green]✓[/]" if host.is_running else "[red]✗[/]"
+                table.add_row("", mark, escape(f"{host.url}  {_about(host)}"))
         counts = ", ".join(f"{n} {status}" for status, n in report.queue.counts.items() if n)
         table.add_row("jobs", "", counts or "none yet")
         if report.queue.paused:
@@ -133,14 +126,6 @@ def paths(
         raise trouble
     if any(not p.writable for p in places if p.key != "comfyRoot"):
         raise typer.Exit(FAILED)
-
-
-def _joined(cluster: str | None) -> str | None:
-    """Told to the processes that are started from here, too."""
-    if cluster is not None:
-        require()
-        os.environ["ORCHESTRATOR_CLUSTER"] = cluster
-    return cluster
 
 
 def _about(part: ServiceHealth) -> str:

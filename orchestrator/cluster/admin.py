@@ -9,13 +9,13 @@ from typing import Any
 from distributed import Client
 
 from orchestrator.cluster import beside
-from orchestrator.cluster.link import CONNECT_S, Seen, seen
+from orchestrator.cluster.link import CONNECT_S, Seen, remedy, seen
 from orchestrator.errors import ServiceUnreachable
 
 
 async def listed(scheduler: str) -> list[Seen]:
     """The workers that take jobs. Raises ServiceUnreachable."""
-    async with _connected(scheduler) as client:
+    async with connected(scheduler) as client:
         return list(seen(await client.scheduler.identity()))
 
 
@@ -24,7 +24,7 @@ async def retire(scheduler: str, place: str) -> int:
 
     Raises ServiceUnreachable.
     """
-    async with _connected(scheduler) as client:
+    async with connected(scheduler) as client:
         found = [
             each.address for each in seen(await client.scheduler.identity()) if each.place == place
         ]
@@ -34,13 +34,14 @@ async def retire(scheduler: str, place: str) -> int:
 
 
 @asynccontextmanager
-async def _connected(scheduler: str) -> AsyncIterator[Any]:
+async def connected(scheduler: str) -> AsyncIterator[Any]:
+    """A client of the scheduler. Raises ServiceUnreachable."""
     try:
         client = await Client(scheduler, asynchronous=True, set_as_default=False, timeout=CONNECT_S)
     except (OSError, TimeoutError) as error:
         raise ServiceUnreachable(
             f"The scheduler at {scheduler} does not answer",
-            remedy="Start it: orchestrator cluster scheduler",
+            remedy=remedy(scheduler),
         ) from error
     try:
         yield client

@@ -19,6 +19,7 @@ from orchestrator.cluster.wire import COMFYUI, Made, Order, said_of, told_of
 from orchestrator.connectors.comfyui import ComfyUI, RemoteStatus
 from orchestrator.errors import OrchestratorError, ServiceUnreachable
 from orchestrator.jobs import Progress
+from orchestrator.offers import lists_of
 from orchestrator.workflows import Offered
 
 logger = logging.getLogger(__name__)
@@ -237,6 +238,11 @@ async def revoke(key: str, remote_id: str, *, dask_worker: Worker) -> dict[str, 
 async def retire(*, dask_worker: Worker) -> None:
     """Run on one worker: have it finish what it has, take no more, and end."""
     dask_worker.plugins[COMFYUI].draining.set()
+
+
+async def lists(*, dask_worker: Worker) -> dict[str, tuple[str, ...]]:
+    """Run on one worker: what its server has to choose from, as `Offers.of` takes it. Raises ServiceError."""
+    return lists_of(await _offered(dask_worker.plugins[COMFYUI].client))
 
 
 def _here() -> Beside:

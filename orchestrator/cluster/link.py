@@ -71,15 +71,6 @@ class Link:
         """Whether the scheduler answers."""
         return self._client is not None
 
-    @property
-    def remedy(self) -> str:
-        """What to do about a scheduler that does not answer."""
-        port = self.address.rpartition(":")[2]
-        return (
-            f"Start it again: `orchestrator cluster scheduler --port {port}` on its machine. "
-            "The jobs wait and go on then; or work without it: leave out --cluster."
-        )
-
     def places(self, tags: Iterable[str]) -> int:
         """How many attempts that need the tags can run at once."""
         wanted = tuple(tags)
@@ -135,7 +126,7 @@ class Link:
                         "The scheduler at %s does not answer (%s). %s",
                         self.address,
                         type(error).__name__,
-                        self.remedy,
+                        remedy(self.address),
                     )
             await asyncio.sleep(LOOK_S)
 
@@ -188,6 +179,15 @@ class Link:
         said = event[1]
         if isinstance(said, Mapping):
             self._on_event(said)
+
+
+def remedy(address: str) -> str:
+    """What to do about a scheduler that does not answer."""
+    port = address.rpartition(":")[2]
+    return (
+        f"Start it again: `orchestrator cluster scheduler --port {port}` on its machine. "
+        "The jobs wait and go on then; or work without it: leave out --cluster."
+    )
 
 
 def seen(identity: Mapping[str, Any]) -> tuple[Seen, ...]:

@@ -181,5 +181,9 @@ def configure() -> None:
             "distributed.comm.timeouts.connect": "5s",
             "distributed.worker.daemon": False,
             "distributed.worker.profile.enabled": False,
+            # for a dashboard that is not there: fifty looks a second at how late the loop is, in every process
+            "distributed.admin.tick.interval": "500ms",
+            "distributed.admin.system-monitor.interval": "5s",
+            "distributed.admin.system-monitor.disk": False,
         }
     )

@@ -23,7 +23,7 @@ from orchestrator.guardian.comfyui import LocalComfyUI
 from orchestrator.guardian.journal import Event, Happened, Journal
 from orchestrator.guardian.room import Room, Usage, usage_of
 from orchestrator.guardian.ward import Ward
-from orchestrator.health import HealthHistory, HealthReport, Note
+from orchestrator.health import HealthHistory, HealthReport, Note, ServiceHealth
 from orchestrator.locks import KernelLock
 from orchestrator.paths import Paths
 from orchestrator.settings import Settings
@@ -49,14 +49,16 @@ class Guardian:
         store: Store,
         *,
         hosts: Callable[[], Sequence[str]],
+        cluster: Callable[[], Awaitable[ServiceHealth]] | None = None,
         wards: Sequence[Ward] = (),
         clock: Callable[[], float] = time.monotonic,
         usage: Callable[[Path], Usage] = usage_of,
         history_s: float = HISTORY_S,
     ) -> None:
-        """`hosts`: the ComfyUI servers; `wards`: what this process can start again."""
+        """`hosts`: the ComfyUI servers; `cluster`: a look at those of a cluster, in their place; `wards`: what this
+        process can start again."""
         self._paths, self._settings, self._store = paths, settings, store
-        self._hosts = hosts
+        self._hosts, self._cluster = hosts, cluster
         self._clock = clock
         self._history_s = history_s
         self.journal = Journal(paths.logs / "guardian.jsonl", now=store.now, redact=settings.redact)
@@ -151,9 +153,13 @@ class Guardian:
             await asyncio.to_thread(self._room.look)
 
     async def _look_at_hosts(self) -> None:
-        hosts = list(self._hosts())
-        found = await asyncio.gather(*(health.comfyui_host(host) for host in hosts))
-        self._hosts_up = {each.url or "": each.is_running for each, _ in found}
+        found: Sequence[ServiceHealth]
+        if self._cluster is not None:
+            found = (await self._cluster()).hosts or ()
+        else:
+            asked = await asyncio.gather(*map(health.comfyui_host, self._hosts()))
+            found = [each for each, _ in asked]
+        self._hosts_up = {each.url or "": each.is_running for each in found}
 
     async def _remember(self) -> None:
         if self.is_in_charge:
@@ -165,7 +171,11 @@ class Guardian:
     async def _health(self) -> HealthReport | None:
         try:
             return await health.report(
-                self._paths, self._settings, self._store, hosts=self._hosts()
+                self._paths,
+                self._settings,
+                self._store,
+                hosts=self._hosts(),
+                cluster=self._cluster,
             )
         except (OSError, OrchestratorError) as error:
             logger.warning("Could not look at the lab's health: %s", error)

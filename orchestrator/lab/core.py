@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from functools import cached_property
+from collections.abc import Awaitable, Callable
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, cast
 
@@ -24,6 +25,7 @@ from orchestrator.translation import Phrasebook
 
 if TYPE_CHECKING:  # what a page does not need is imported when it is asked for
     from orchestrator.gallery import Gallery
+    from orchestrator.health import ServiceHealth
     from orchestrator.inputs import Limits
     from orchestrator.lab import Lab
 
@@ -101,11 +103,22 @@ class Core:
 
     def comfy_hosts(self) -> list[str]:
         """The ComfyUI servers of the lab: those of COMFY_URL, else the embedded engine that is running, else the
-        usual port."""
+        usual port. None on a cluster, whose workers alone reach theirs."""
+        if self.settings.orchestrator_cluster is not None:
+            return []
         if self.settings.comfy_urls:
             return self.settings.comfy_urls
         engine = self._engine_url()
         return [engine] if engine else [DEFAULT_COMFY_URL]
+
+    @property
+    def cluster_look(self) -> Callable[[], Awaitable[ServiceHealth]] | None:
+        """What looks at the cluster that the ComfyUI jobs run on; None where there is none."""
+        if (address := self.settings.orchestrator_cluster) is None:
+            return None
+        from orchestrator.cluster import looking
+
+        return partial(looking.health, address)
 
     @property
     def _engine_file(self) -> Path:

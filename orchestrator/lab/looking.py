@@ -115,8 +115,8 @@ class Looking(Core):
         return path if path.is_file() else None
 
     async def offers(self) -> Offers:
-        """What the ComfyUI servers have to choose from, and which backends they cannot run; the usual names when
-        none answers.
+        """What the ComfyUI servers, or those of the cluster, have to choose from, and which backends they cannot run;
+        the usual names when none answers.
 
         Remembered for a minute.
         """
@@ -127,11 +127,21 @@ class Looking(Core):
 
     async def _ask_offers(self) -> Offers:
         known = await asyncio.to_thread(self.catalogue.all)
+        if (address := self.settings.orchestrator_cluster) is not None:
+            from orchestrator.cluster import looking
+
+            return await looking.offers(address, backends=known)
         return await offers.ask(self.comfy_hosts(), library=self.library, backends=known)
 
     async def health(self) -> HealthReport:
         """What runs, what does not, and what to do about it."""
-        return await health.report(self.paths, self.settings, self.store, hosts=self.comfy_hosts())
+        return await health.report(
+            self.paths,
+            self.settings,
+            self.store,
+            hosts=self.comfy_hosts(),
+            cluster=self.cluster_look,
+        )
 
     @contextlib.contextmanager
     def changes(self, job_id: str | None = None) -> Iterator[asyncio.Event]:

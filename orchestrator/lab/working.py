@@ -205,7 +205,14 @@ class Working(Core):
         """A guardian of this lab, to be run. `wards`: what this process can start again."""
         from orchestrator.guardian import Guardian
 
-        return Guardian(self.paths, self.settings, self.store, hosts=self.comfy_hosts, wards=wards)
+        return Guardian(
+            self.paths,
+            self.settings,
+            self.store,
+            hosts=self.comfy_hosts,
+            cluster=self.cluster_look,
+            wards=wards,
+        )
 
 
 async def _answers(url: str) -> bool:

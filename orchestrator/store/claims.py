@@ -194,9 +194,7 @@ class Claims(JobFiles):
         """Free the jobs of workers that died or hang; returns them. Call it often: it is cheap."""
         freed = []
         judged: dict[tuple[str, str], bool] = {}
-        for job_id, entry in self._index.entries():
-            if entry.status is not Status.RUNNING:
-                continue
+        for job_id, entry in self._index.running():
             owner = entry.worker
             if owner is None:
                 if not self._is_abandoned(job_id):
@@ -216,11 +214,7 @@ class Claims(JobFiles):
 
     def leased_to(self, worker: str) -> set[str]:
         """The jobs that are running under a worker's lease."""
-        return {
-            job_id
-            for job_id, entry in self._index.entries()
-            if entry.status is Status.RUNNING and entry.worker == (worker, HOST)
-        }
+        return {job_id for job_id, entry in self._index.running() if entry.worker == (worker, HOST)}
 
     def free(self, job_id: str, *, worker: str) -> Job:
         """Take back a job that a worker of this process holds on the disk and does not know of."""

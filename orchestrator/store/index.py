@@ -131,6 +131,7 @@ class Index:
         self._lock = threading.RLock()
         self._entries: dict[str, Entry] = {}
         self._waiting: list[Order] = []
+        self._running: set[str] = set()
         self._counts: Counter[tuple[Status, str]] = Counter()
         # (time of creation, id), oldest first; made when somebody asks for it, for a folder is read in any order
         self._ordered: list[tuple[str, str]] | None = None
@@ -173,6 +174,11 @@ class Index:
             entry = self._entries.get(job_id)
             if entry is not None and entry.order is not None:
                 yield job_id, entry
+
+    def running(self) -> list[tuple[str, Entry]]:
+        """Jobs that somebody has. A copy."""
+        with self._lock:
+            return [(job_id, self._entries[job_id]) for job_id in self._running]
 
     # ---------------------------------------------------------------- keeping up
 
@@ -296,6 +302,7 @@ class Index:
             moved = old is None or entry is None or old.created != entry.created
             if old is not None:
                 self._counts[old.status, old.backend] -= 1
+                self._running.discard(job_id)
                 if moved and self._ordered is not None:
                     del self._ordered[bisect_left(self._ordered, (old.created, job_id))]
                 if old.order is not None:
@@ -305,6 +312,8 @@ class Index:
             if entry is not None:
                 self._entries[job_id] = entry
                 self._counts[entry.status, entry.backend] += 1
+                if entry.status is Status.RUNNING:
+                    self._running.add(job_id)
                 if moved and self._ordered is not None:
                     insort(self._ordered, (entry.created, job_id))
                 if entry.order is not None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from orchestrator.errors import CorruptFile, DiskFull, JobExists, JobNotFound
 from orchestrator.files import DISK, Disk, is_full, temp_name
@@ -31,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 MANY = 1_000  # jobs; to look at so many files takes some milliseconds
 READ_TRIES = 3  # against ESTALE of a network drive
+DRAFTS = 8  # written side by side when many jobs are stored
+TOGETHER = 100  # when many are stored: a worker begins with the first while the last are being made
 QUEUE = ""  # told like the id of a job when the queue itself was paused or resumed
 
 
@@ -44,6 +49,15 @@ class Subscription:
     """Somebody is told of changes; end it when done."""
 
     end: Callable[[], None]
+
+
+class Drafted(NamedTuple):
+    """A new job whose content is on the disk, without its name."""
+
+    job: Job
+    document: dict[str, Any]
+    data: bytes
+    draft: str
 
 
 class JobFiles:
@@ -94,11 +108,66 @@ class JobFiles:
         """
         checked(job.id)
         with self._locks.hold(job.id):
-            if os.path.lexists(f"{self._root}/{job.id}.json") or self._archive.find(job.id):
+            if self._is_taken(job.id):
                 raise JobExists(f"Job {job.id} exists already")
             created = self._put(job.having(revision=1))
         self._tell({job.id})
         return created
+
+    def create_many(self, jobs: Iterable[Job]) -> list[Job]:
+        """Store new jobs together; returns those that are stored now. One whose id is taken stays as it is.
+
+        When this returns all of them are on the disk, as after `create` of each; but the disk is waited for a few
+        times, not twice for each job. Raises DiskFull, StoreBusy, OSError; those that have their names by then stay.
+        """
+        created: list[Job] = []
+        rest = iter(jobs)
+        with ThreadPoolExecutor(DRAFTS, thread_name_prefix="drafts") as threads:
+            while lot := list(islice(rest, TOGETHER)):
+                created += self._create_together(lot, threads)
+        return created
+
+    def _create_together(self, jobs: Sequence[Job], threads: Executor) -> list[Job]:
+        # side by side: a file system that is asked by several at once writes its journal once for all of them
+        writing = [threads.submit(self._drafted, job) for job in jobs]
+        wait(writing)
+        drafted = [each.result() for each in writing if each.exception() is None]
+        unnamed = {new.draft for new in drafted}
+        created: list[Job] = []
+        try:
+            for each in writing:
+                each.result()  # raises what one of them met
+            for new in drafted:
+                if self._create_from(new):
+                    unnamed.discard(new.draft)
+                    created.append(new.job)
+        finally:
+            for draft in unnamed:
+                self._discard(draft)
+            if created:
+                self._disk.sync_folder(self._root)
+                self._tell({job.id for job in created})
+        return created
+
+    def _drafted(self, job: Job) -> Drafted:
+        checked(job.id)
+        new = job.having(revision=1)
+        document = new.to_document()
+        data = to_json(document)
+        return Drafted(new, document, data, self._draft(job.id, data))
+
+    def _create_from(self, new: Drafted) -> bool:
+        """Give a drafted job its name, unless it is taken; the folder is not synced yet."""
+        job_id = new.job.id
+        with self._locks.hold(job_id):
+            if self._is_taken(job_id):
+                return False
+            self._give_name(new.draft, job_id, new.data)
+            self._index.put(new.job, new.document, os.stat(self._path(job_id)))
+        return True
+
+    def _is_taken(self, job_id: str) -> bool:
+        return os.path.lexists(f"{self._root}/{job_id}.json") or bool(self._archive.find(job_id))
 
     def update(self, job_id: str, change: Callable[[Job], Job], *, fence: int | None = None) -> Job:
         """Change a job as it is on the disk: `change` gets it and returns what it should be.
@@ -185,10 +254,25 @@ class JobFiles:
         return job
 
     def _write(self, job_id: str, data: bytes) -> os.stat_result:
-        path = f"{self._root}/{job_id}.json"
+        self._give_name(self._draft(job_id, data), job_id, data)
+        self._disk.sync_folder(self._root)
+        return os.stat(f"{self._root}/{job_id}.json")
+
+    def _draft(self, job_id: str, data: bytes) -> str:
+        """Write a file's content under another name, durably; returns the path."""
         draft = f"{self._temp}/{temp_name(job_id)}"
         try:
             self._disk.write(draft, data)
+        except OSError as error:
+            self._discard(draft)
+            if is_full(error):
+                raise DiskFull from error
+            raise
+        return draft
+
+    def _give_name(self, draft: str, job_id: str, data: bytes) -> None:
+        path = f"{self._root}/{job_id}.json"
+        try:
             self._disk.replace(draft, path)
         except OSError as error:
             self._discard(draft)
@@ -197,8 +281,6 @@ class JobFiles:
             # a network drive may do the renaming and report that it failed
             if not self._holds(path, data):
                 raise
-        self._disk.sync_folder(self._root)
-        return os.stat(path)
 
     def _discard(self, draft: str) -> None:
         try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, ClassVar
 
 import traitlets
@@ -20,6 +21,7 @@ from orchestrator.errors import (
 )
 from orchestrator.jobs import one_line
 from orchestrator.lab import Lab
+from orchestrator.spending import Estimate
 from orchestrator.widgets.answering import answering
 from orchestrator.widgets.asking import amount_of
 from orchestrator.widgets.axes import Wanted, wanted
@@ -39,7 +41,7 @@ from orchestrator.widgets.view import Action, LiveView, Message, static, worker_
 
 logger = logging.getLogger(__name__)
 
-MOST_JOBS = 500  # submitted while a page waits, some 10 ms each; a notebook takes more
+MOST_JOBS = 2_000  # submitted while a page waits; a notebook takes more
 SHOWN_BATCHES = 12
 MOST_THUMBNAILS = 60  # in one answer
 SIDE_PX = 256
@@ -199,8 +201,11 @@ class GridPanel(LiveView):
         try:
             batch = plan.submit(confirm=agreed is not None and plan.usd <= agreed)
         except ConfirmationNeeded:
-            return {"confirm": question(plan, self._lab.ledger.spending(self._lab.budget))}
+            return {"confirm": self._question([row.estimate for row in plan.missing])}
         return {"name": batch.name, "jobs": making}
+
+    def _question(self, estimates: Sequence[Estimate]) -> dict[str, Any]:
+        return question(estimates, self._lab.ledger.spending(self._lab.budget))
 
     # ---------------------------------------------------------------- one batch
 
@@ -226,10 +231,18 @@ class GridPanel(LiveView):
         elif what == "cancel":
             return {"jobs": batch.cancel()}
         elif what == "retry":
-            return {"jobs": batch.retry_failed()}
+            return self._retry(batch, amount_of(message.get("agreed")))
         else:
             raise RequestInvalid(f"Nobody knows how to {str(what)[:20]} a batch")
         return {"jobs": 0}
+
+    def _retry(self, batch: Batch, agreed: Decimal | None) -> dict[str, Any]:
+        """Run what failed once more, or say what has to be confirmed first, as for a grid that is submitted."""
+        again = batch.to_retry()
+        try:
+            return {"jobs": again.run(confirm=agreed is not None and again.usd <= agreed)}
+        except ConfirmationNeeded:
+            return {"confirm": self._question(again.estimates)}
 
     def _download(self, message: Message) -> dict[str, Any]:
         batch = self._batch(message)

@@ -1,4 +1,5 @@
-"""What a page says of a grid before it runs. Pure; all text is data, escaped where shown."""
+"""What a page says of a grid before it runs, or before its failed jobs run again. Pure; all text is data, escaped where
+shown."""
 
 from __future__ import annotations
 
@@ -7,9 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from orchestrator.batch import Plan
-from orchestrator.batch.plan import Planned
 from orchestrator.jobs import one_line
-from orchestrator.spending import NOTHING, Spending, money
+from orchestrator.spending import NOTHING, Estimate, Spending, money
 from orchestrator.widgets.choices import title
 from orchestrator.widgets.money import dollars, today_line
 
@@ -18,8 +18,8 @@ SHOWN = 60  # characters of an axis's name
 
 def planned(plan: Plan, spending: Spending) -> dict[str, Any]:
     """A plan in words and numbers."""
-    missing = plan.missing
-    paid = any(row.estimate.price is not None for row in missing)
+    missing = [row.estimate for row in plan.missing]
+    paid = any(each.price is not None for each in missing)
     had = {what: n for what, n in plan.counts.items() if what != "new"}
     return {
         "name": plan.name,
@@ -38,38 +38,37 @@ def planned(plan: Plan, spending: Spending) -> dict[str, Any]:
     }
 
 
-def question(plan: Plan, spending: Spending) -> dict[str, Any]:
-    """What a page asks before a grid spends more than the lab may by itself."""
-    missing = plan.missing
-    most = _most(missing)
-    after = spending.spent_today + spending.reserved_today + plan.usd
+def question(estimates: Sequence[Estimate], spending: Spending) -> dict[str, Any]:
+    """What a page asks before jobs spend more than the lab may by itself."""
+    usd = sum((each.usd for each in estimates), NOTHING)
+    after = spending.spent_today + spending.reserved_today + usd
     lines = [
-        *_by_backend(missing),
+        *_by_backend(estimates),
         f"{today_line(spending).capitalize()}; {dollars(after)} with this.",
     ]
-    if warning := _warning(plan.usd, spending):
+    if warning := _warning(usd, spending):
         lines.append(warning)
     return {
-        "amount": money(plan.usd),
-        "title": f"Spend {most}{dollars(plan.usd)}?",
+        "amount": money(usd),
+        "title": f"Spend {_most(estimates)}{dollars(usd)}?",
         "lines": lines,
     }
 
 
-def _by_backend(missing: Sequence[Planned]) -> list[str]:
-    found: dict[str, list[Planned]] = {}
-    for row in missing:
-        if row.estimate.price is not None:
-            found.setdefault(row.row.backend, []).append(row)
+def _by_backend(estimates: Sequence[Estimate]) -> list[str]:
+    found: dict[str, list[Estimate]] = {}
+    for each in estimates:
+        if each.price is not None:
+            found.setdefault(each.backend, []).append(each)
     return [
-        f"{len(rows)} job{'' if len(rows) == 1 else 's'} with {title(name)}: "
-        f"{_most(rows)}{dollars(sum((row.estimate.usd for row in rows), NOTHING))}."
-        for name, rows in found.items()
+        f"{len(those)} job{'' if len(those) == 1 else 's'} with {title(name)}: "
+        f"{_most(those)}{dollars(sum((each.usd for each in those), NOTHING))}."
+        for name, those in found.items()
     ]
 
 
-def _most(rows: Sequence[Planned]) -> str:
-    return "at most " if any(row.estimate.is_upper_bound for row in rows) else ""
+def _most(estimates: Sequence[Estimate]) -> str:
+    return "at most " if any(each.is_upper_bound for each in estimates) else ""
 
 
 def _warning(usd: Decimal, spending: Spending) -> str:

@@ -85,7 +85,9 @@ def cards(report: HealthReport) -> list[dict[str, Any]]:
 
 def has_engine(lab: Lab) -> bool:
     """Whether the lab is likely to have an embedded engine: a card that comes later moves all others."""
-    return not lab.settings.comfy_urls and (lab.paths.data / "engine.json").exists()
+    settings = lab.settings
+    has_others = settings.comfy_urls or settings.orchestrator_cluster is not None
+    return not has_others and (lab.paths.data / "engine.json").exists()
 
 
 def card(name: str, title: str, health: ServiceHealth) -> dict[str, Any]:

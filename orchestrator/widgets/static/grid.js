@@ -24,7 +24,11 @@ export default {
         throw error;
       });
     const mark = (file, on) => told(ask)("favourite", { file, on });
-    const change = (name, what) => told(ask)("change", { name, what }).catch(() => {});
+    const change = async (name, what, agreed = null) => {
+      const said = await told(ask)("change", { name, what, agreed }).catch(() => ({}));
+      if (said.confirm) again.open({ ...said.confirm, name });
+    };
+    const again = moneyDialog(view, { paid: (question) => change(question.name, "retry", question.amount), kept: () => {} });
     const planner = gridPlanner({ model, heard, ask, view, ran: (name) => model.send({ action: "open", name }) });
     const list = batchList({ model, heard, change });
     const sheet = batchSheet({ model, heard, ask, shelf, view, mark, complain });
@@ -41,6 +45,7 @@ export default {
     });
     return () => {
       clearTimeout(timer);
+      again.end();
       planner.end();
       list.end();
       sheet.end();
