@@ -20,7 +20,7 @@ from orchestrator.diagnosis.values import (
     RETRY_SMALLER,
     VERIFY_MODEL,
 )
-from orchestrator.errors import MissingCheckpoint, RequestInvalid
+from orchestrator.errors import InvalidTransition, MissingCheckpoint, RequestInvalid
 from orchestrator.jobs import Job, Status, one_line
 from orchestrator.lab import Lab
 from orchestrator.models.library import Entry
@@ -29,6 +29,7 @@ from orchestrator.surroundings import look_around
 from orchestrator.workflows import choose_checkpoint, family_of, near_matches
 from orchestrator.workflows.names import squashed
 
+RUNS_AGAIN = frozenset({RETRY, RETRY_SMALLER, OTHER_CHECKPOINT, OTHER_SAMPLER})
 SERVICES = frozenset({"comfyui", "worker"})
 RESTART_S = 60.0
 
@@ -46,10 +47,54 @@ class Applied:
         return {"message": self.message, "job": self.job.id if self.job else None}
 
 
+def can_be_mended(job: Job) -> bool:
+    """Whether a job stands still because something went wrong."""
+    return job.status is Status.FAILED or (job.is_held and job.failure is not None)
+
+
+def may_pay_again(job: Job) -> bool:
+    """Whether running the job again may pay a second time for the same picture."""
+    return job.is_terminal and job.status is not Status.DONE and job.is_ambiguous
+
+
+def question(job: Job, action: Action) -> str:
+    """What is asked before an action that may pay; empty for one that costs nothing."""
+    if action.name not in RUNS_AGAIN:
+        return ""
+    if may_pay_again(job):
+        return "Pay again?"
+    backend = backends.BACKENDS.get(job.backend)
+    return f"Pay {backend.price.split(' ')[0]}?" if backend is not None and backend.paid else ""
+
+
 async def diagnosis_of(lab: Lab, job: Job) -> Diagnosis:
     """Why a job failed, with what is around it now taken into account; takes up to two seconds. Raises nothing."""
     context = await look_around(job, paths=lab.paths, store=lab.store)
     return diagnose(job.failure, job=job, context=context)
+
+
+async def mend(lab: Lab, job: Job, name: str, *, is_confirmed: bool) -> Applied:
+    """Do the action of that name, if a diagnosis made now offers it: nothing else that a caller says is believed.
+
+    `is_confirmed` agrees to one that may pay. Raises InvalidTransition, and what `apply` raises.
+    """
+    if not can_be_mended(job):
+        raise InvalidTransition(
+            f"The job is {job.status.value} by now: there is nothing to mend",
+            remedy="Look at it in the queue.",
+        )
+    diagnosis = await diagnosis_of(lab, job)
+    action = next((each for each in diagnosis.actions if each.name == name), None)
+    if action is None:
+        raise InvalidTransition(
+            f"That would not help as things are now. {diagnosis.cause}", remedy=diagnosis.remedy
+        )
+    if question(job, action) and not is_confirmed:
+        raise InvalidTransition(
+            "This may pay for a picture: it has to be confirmed",
+            remedy="Press the button once more when it asks; over REST send `confirm`.",
+        )
+    return await apply(lab, job, action)
 
 
 async def apply(lab: Lab, job: Job, action: Action) -> Applied:

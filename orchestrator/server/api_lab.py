@@ -5,18 +5,20 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from orchestrator.backends import Backend
 from orchestrator.health import HealthReport
 from orchestrator.lab import Lab
-from orchestrator.server.api_models import Backends, OffersSaid
+from orchestrator.server.api_models import Backends, Blank, OffersSaid
 from orchestrator.server.handlers import LabHandler
 from orchestrator.server.metrics import CONTENT_TYPE
 from orchestrator.server.openapi import params_schema
 from orchestrator.server.operations import Route, operation
 from orchestrator.server.stream import StreamHandler
 from orchestrator.server.texts import health_document
+from orchestrator.statistics import History, Statistics, Window
 
 
 class HealthHandler(LabHandler):
@@ -63,6 +65,42 @@ class OffersHandler(LabHandler):
         self.reply(dataclasses.asdict(await self.lab.offers()))
 
 
+class StatisticsQuery(BaseModel):
+    """How far back to look: at the jobs submitted since then; left out: a day."""
+
+    model_config = ConfigDict(frozen=True)
+
+    window: Window | Blank = ""
+
+
+class StatisticsHandler(LabHandler):
+    """`/api/statistics`"""
+
+    costly = True
+
+    @operation(
+        "What became of the jobs: rates, durations, failures by kind",
+        tag="lab",
+        query=StatisticsQuery,
+        reply=Statistics,
+        refusals=(400,),
+    )
+    async def get(self) -> None:
+        """The figures of the page Diagnostics."""
+        window = Window(self.query(StatisticsQuery).window or Window.DAY)
+        figures = await self.blocking(History(self.lab.store).summary, window)
+        self.reply(figures.model_dump(mode="json", by_alias=True))
+
+
+class SpendingHandler(LabHandler):
+    """`/api/spending`"""
+
+    @operation("What paid pictures have cost, and what the budget leaves", tag="lab")
+    async def get(self) -> None:
+        """By day and backend; money is text, in US dollars."""
+        self.reply((await self.lab.spending()).document())
+
+
 class OpenAPIHandler(LabHandler):
     """`/api/openapi.json`"""
 
@@ -98,5 +136,7 @@ ROUTES: list[Route] = [
     (r"/api/metrics", MetricsHandler),
     (r"/api/backends", BackendsHandler),
     (r"/api/offers", OffersHandler),
+    (r"/api/statistics", StatisticsHandler),
+    (r"/api/spending", SpendingHandler),
     (r"/api/openapi\.json", OpenAPIHandler),
 ]

@@ -1,11 +1,11 @@
-"""`GET /api/live/search`: electronic components, as the distributors answer, as Server-Sent Events."""
+"""Electronic components: a search, told as the distributors answer (Server-Sent Events), and quotes."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 from tornado.iostream import StreamClosedError
@@ -13,7 +13,7 @@ from tornado.iostream import StreamClosedError
 from orchestrator.parts.rates import Rates
 from orchestrator.parts.sources.all import LIVE
 from orchestrator.parts.sources.sample import Sample
-from orchestrator.server.api_models import Blank
+from orchestrator.server.api_models import Answer, Blank
 from orchestrator.server.handlers import MISSING, LabHandler
 from orchestrator.server.operations import Route, operation
 from orchestrator.server.searches import Wish, with_pings
@@ -21,7 +21,16 @@ from orchestrator.server.searches import Wish, with_pings
 MAX_QUERY = 200  # characters
 MAX_QUANTITY = 10**9
 MAX_ID = 10**12
+MAX_BOARDS = 10_000_000
+MAX_BILL = 8_000_000  # bytes; a bill of materials of twenty thousand lines takes less
 CURRENCIES = sorted({code for table in Rates.offline().tables for code in table.pieces})
+Currency = Annotated[
+    str,
+    Field(
+        pattern=rf"^(?:{'|'.join(CURRENCIES)})?$",
+        description="What prices are shown in, such as EUR; left out: as the lab is set.",
+    ),
+]
 NAME = "|".join(source.name for source in (Sample, *LIVE))
 
 
@@ -43,13 +52,7 @@ class LiveSearchQuery(BaseModel):
             description="Pieces that prices are compared at; left out: as the text says, else 1."
         ),
     ] = ""
-    currency: Annotated[
-        str,
-        Field(
-            pattern=rf"^(?:{'|'.join(CURRENCIES)})?$",
-            description="What prices are shown in, such as EUR; left out: as the lab is set.",
-        ),
-    ] = ""
+    currency: Currency = ""
     only: Annotated[
         str,
         Field(
@@ -136,4 +139,52 @@ class LiveSearchHandler(LabHandler):
             self._following.cancel()
 
 
-ROUTES: list[Route] = [(r"/api/live/search", LiveSearchHandler)]
+class BomQuery(BaseModel):
+    """How many devices are made, and what prices are shown in."""
+
+    boards: Annotated[
+        Annotated[int, Field(ge=1, le=MAX_BOARDS)] | Blank, Field(description="Devices; 1.")
+    ] = ""
+    currency: Currency = ""
+
+
+class QuoteSaid(Answer):
+    """A quote. `rows`: one for each line with its best offer; `unmatched`: the rows that found none, `why` says why."""
+
+    boards: int
+    currency: str
+    total: str
+    rows: list[dict[str, Any]]
+    unmatched: list[int]
+    assumptions: list[str]
+    troubles: list[str]
+
+
+class BomHandler(LabHandler):
+    """`/api/parts/bom`"""
+
+    @property
+    def max_body(self) -> int:
+        """As large as a bill of materials may be."""
+        return MAX_BILL
+
+    @operation(
+        "Quote a bill of materials: CSV, XLSX, KiCad's XML; the best offer for each line",
+        tag="parts",
+        query=BomQuery,
+        accepts=("text/csv", "application/octet-stream"),
+        reply=QuoteSaid,
+        refusals=(400,),
+    )
+    async def post(self) -> None:
+        """The quote, when every source has answered."""
+        assert self.panel is not None
+        asked = self.query(BomQuery)
+        self.reply(
+            await self.panel.searches.quote(
+                self.request.body, boards=asked.boards or 1, currency=asked.currency or None
+            )
+        )
+
+
+ROUTES: list[Route] = [(r"/api/live/search", LiveSearchHandler), (r"/api/parts/bom", BomHandler)]

@@ -10,7 +10,16 @@ from jupyter_server.utils import url_path_join
 from tornado.routing import PathMatches, Rule
 
 from orchestrator.lab import Lab
-from orchestrator.server import api_jobs, api_lab, api_parts, images, inputs, live
+from orchestrator.server import (
+    api_batches,
+    api_jobs,
+    api_lab,
+    api_mending,
+    api_parts,
+    images,
+    inputs,
+    live,
+)
 from orchestrator.server.handlers import UnknownHandler
 from orchestrator.server.openapi import document
 from orchestrator.server.operations import Route
@@ -18,6 +27,8 @@ from orchestrator.server.panel import Panel
 
 ROUTES: list[Route] = [
     *api_jobs.ROUTES,
+    *api_mending.ROUTES,
+    *api_batches.ROUTES,
     *live.ROUTES,
     *api_parts.ROUTES,
     *api_lab.ROUTES,
@@ -25,7 +36,8 @@ ROUTES: list[Route] = [
     *inputs.ROUTES,
 ]
 # Jupyter has addresses below /api as well, and so may other extensions
-OURS = r"/api/(?:generate|jobs|queue|images|inputs|health|stream|live|metrics|backends|offers|openapi\.json)(?:/.*)?"
+FIRST = sorted({pattern.lstrip("/").split("/")[1] for pattern, _ in ROUTES})
+OURS = rf"/api/(?:{'|'.join(FIRST)})(?:/.*)?"
 
 
 def load(app: ServerApp, lab: Lab, **options: Any) -> Panel:

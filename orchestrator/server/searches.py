@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -94,7 +94,7 @@ class Searches:
                 remedy="Wait for one to end; each is over within ten seconds.",
                 headers={"Retry-After": "5"},
             )
-        try:
+        with _refusing():
             events = self._opened().search(
                 wish.text,
                 quantity=wish.quantity,
@@ -102,11 +102,19 @@ class Searches:
                 only=wish.only,
                 public=wish.public,
             )
-        except RateUnknown as error:
-            raise RequestInvalid(error.message, remedy=error.remedy) from error
-        except ConfigError as error:
-            raise Refusal(503, error.message, remedy=error.remedy) from error
         return self._frames(Told(wish), events, after)
+
+    async def quote(self, data: bytes, *, boards: int, currency: str | None) -> dict[str, Any]:
+        """The best offers for a bill of materials, as `orchestrator parts bom --json` says them.
+
+        Raises BomInvalid, and Refusal when the sources cannot be opened.
+        """
+        from orchestrator.parts import bom_files, quoting
+
+        lines = await asyncio.to_thread(bom_files.read, data)
+        with _refusing():
+            quoted = await quoting.ask(self._opened(), lines, boards=boards, currency=currency)
+        return quoting.document(quoted)
 
     async def close(self) -> None:
         """Give back what searching holds."""
@@ -150,6 +158,17 @@ class Searches:
             kept.remove(told)
             size -= told.size
         self._told = kept
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Have what a search cannot do said as an answer says it."""
+    try:
+        yield
+    except RateUnknown as error:
+        raise RequestInvalid(error.message, remedy=error.remedy) from error
+    except ConfigError as error:
+        raise Refusal(503, error.message, remedy=error.remedy) from error
 
 
 def sse(event: Event, number: int) -> bytes:

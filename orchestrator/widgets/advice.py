@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from orchestrator import backends
-from orchestrator.diagnosis import Action, Diagnosis, diagnose
+from orchestrator.diagnosis import Diagnosis, diagnose
 from orchestrator.diagnosis.rules import UNKNOWN
-from orchestrator.diagnosis.values import OTHER_CHECKPOINT, OTHER_SAMPLER, RETRY, RETRY_SMALLER
-from orchestrator.jobs import Job, Status, one_line
+from orchestrator.jobs import Job, one_line
+from orchestrator.remedies import can_be_mended, question
 
-RUNS_AGAIN = frozenset({RETRY, RETRY_SMALLER, OTHER_CHECKPOINT, OTHER_SAMPLER})
 MAX_TITLE = 90  # characters of a button
 
 
@@ -29,11 +27,6 @@ def advice(job: Job) -> dict[str, Any] | None:
     return shown(said, job)
 
 
-def can_be_mended(job: Job) -> bool:
-    """Whether a job stands still because something went wrong."""
-    return job.status is Status.FAILED or (job.is_held and job.failure is not None)
-
-
 def shown(diagnosis: Diagnosis, job: Job) -> dict[str, Any]:
     """`cause`, `remedy`, and `actions`, each with its `name`, its `title`, and the `question` that it asks first."""
     return {
@@ -48,18 +41,3 @@ def shown(diagnosis: Diagnosis, job: Job) -> dict[str, Any]:
             for action in diagnosis.actions
         ],
     }
-
-
-def question(job: Job, action: Action) -> str:
-    """What is asked before an action that may pay; empty for one that costs nothing."""
-    if action.name not in RUNS_AGAIN:
-        return ""
-    if needs_second_click(job):
-        return "Pay again?"
-    backend = backends.BACKENDS.get(job.backend)
-    return f"Pay {backend.price.split(' ')[0]}?" if backend is not None and backend.paid else ""
-
-
-def needs_second_click(job: Job) -> bool:
-    """Whether running the job again may pay a second time for the same picture."""
-    return job.is_terminal and job.status is not Status.DONE and job.is_ambiguous

@@ -1,6 +1,6 @@
 """What happens when a button of a diagnosis is pressed.
 
-A page names an action; nothing else that it says is believed. The job is read, and its failure diagnosed, anew.
+A page names an action; nothing else that it says is believed: see `remedies.mend`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ import asyncio
 from collections.abc import Callable
 
 from orchestrator import remedies
-from orchestrator.errors import InvalidTransition, OrchestratorError, RequestInvalid
+from orchestrator.errors import OrchestratorError
 from orchestrator.lab import Lab
-from orchestrator.widgets.advice import can_be_mended, question
 from orchestrator.widgets.view import Message, View
 
 
@@ -43,22 +42,5 @@ class Mending:
 
     async def _apply(self, job_id: str, message: Message) -> remedies.Applied:
         job = (await asyncio.to_thread(self._lab.job, job_id)).job
-        if not can_be_mended(job):
-            raise InvalidTransition(
-                f"The job is {job.status.value} by now: there is nothing to mend",
-                remedy="Look at it in the queue.",
-            )
-        diagnosis = await remedies.diagnosis_of(self._lab, job)
-        named = str(message.get("name", ""))
-        action = next((each for each in diagnosis.actions if each.name == named), None)
-        if action is None:
-            raise RequestInvalid(
-                f"That would not help as things are now. {diagnosis.cause}",
-                remedy=diagnosis.remedy,
-            )
-        if question(job, action) and message.get("sure") is not True:
-            raise InvalidTransition(
-                "This may pay for a picture: it has to be confirmed",
-                remedy="Press the button once more when it asks.",
-            )
-        return await remedies.apply(self._lab, job, action)
+        sure = message.get("sure") is True
+        return await remedies.mend(self._lab, job, str(message.get("name", "")), is_confirmed=sure)

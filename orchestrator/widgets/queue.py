@@ -14,7 +14,7 @@ from orchestrator import backends
 from orchestrator.errors import InvalidTransition
 from orchestrator.jobs import Job, Progress, Status, one_line
 from orchestrator.lab import Lab
-from orchestrator.widgets.advice import needs_second_click
+from orchestrator.remedies import may_pay_again
 from orchestrator.widgets.choices import title
 from orchestrator.widgets.mending import Mending
 from orchestrator.widgets.rows import live, row, short_id
@@ -146,7 +146,7 @@ class QueuePanel(LiveView):
 
     async def _retry(self, message: Message) -> None:
         handle = await asyncio.to_thread(self._lab.job, _id(message))
-        if needs_second_click(handle.job) and message.get("sure") is not True:
+        if may_pay_again(handle.job) and message.get("sure") is not True:
             raise InvalidTransition(
                 "The last attempt may have been paid for: a retry may pay again",
                 remedy="Look at the account's usage first; then press Retry once more.",

@@ -6,7 +6,8 @@ from typing import Any
 
 from orchestrator import backends
 from orchestrator.jobs import Job, Progress, Status, one_line
-from orchestrator.widgets.advice import advice, needs_second_click
+from orchestrator.remedies import may_pay_again
+from orchestrator.widgets.advice import advice
 
 SHORT_PROMPT = 50  # characters
 LONG_PROMPT = 1000  # shown on hover; a longer one would only fill the screen
@@ -67,7 +68,7 @@ def row(job: Job) -> dict[str, Any]:
         "pictures": len(job.result.files) if job.result and job.status is Status.DONE else 0,
         "cost": job.result.cost.amount if job.result and job.result.cost else "",
         "failure": failure(job),
-        "ambiguous": needs_second_click(job),
+        "ambiguous": may_pay_again(job),
         "actions": actions(job),
         "settings": settings(job),
     }

@@ -9,8 +9,9 @@ import pytest
 
 from orchestrator.errors import InvalidTransition
 from orchestrator.jobs import Failure, Job, Phase, Progress, Resolved, Status
+from orchestrator.remedies import may_pay_again
 from orchestrator.testing import make_job
-from orchestrator.widgets.rows import actions, label, live, needs_second_click, row, settings
+from orchestrator.widgets.rows import actions, label, live, row, settings
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 MOVES = {
@@ -82,9 +83,9 @@ def test_a_priority_at_its_end_goes_only_the_other_way() -> None:
 
 
 def test_only_an_attempt_that_may_have_been_paid_needs_a_second_click() -> None:
-    assert needs_second_click(failed(ambiguous=True))
-    assert not needs_second_click(failed())
-    assert not needs_second_click(running().with_attempt(phase=Phase.AMBIGUOUS))
+    assert may_pay_again(failed(ambiguous=True))
+    assert not may_pay_again(failed())
+    assert not may_pay_again(running().with_attempt(phase=Phase.AMBIGUOUS))
 
 
 def test_a_failure_keeps_its_remedy_and_one_that_is_tried_again_says_so() -> None:
