@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from orchestrator.batch import Batch, Plan
-from orchestrator.errors import ConfirmationNeeded
-from orchestrator.jobs import MAX_PROMPT
+from orchestrator.errors import ConfirmationNeeded, JobNotFound, RequestInvalid
+from orchestrator.jobs import MAX_PROMPT, one_line
 from orchestrator.server.api_models import (
     MAX_LIMIT,
     MAX_OFFSET,
@@ -26,10 +26,9 @@ from orchestrator.server.refusals import Refusal
 from orchestrator.spending import money
 
 F = TypeVar("F", bound=Callable[..., Any])
-MAX_PROMPTS = 20_000
 BATCH = r"/api/batches/(?P<name>[^/]+)"
 TAG = "batches"
-MEDIA = {"png": "image/png", "html": "text/html; charset=utf-8"}
+NOTHING_RUNS = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 Prompt = Annotated[str, Field(max_length=MAX_PROMPT)]
 
 
@@ -39,13 +38,12 @@ class GridBody(Body):
     `together`: axes that advance at once. `name` names the batch; the same request without one is the same batch.
     """
 
-    prompt: Prompt | Annotated[list[Prompt], Field(max_length=MAX_PROMPTS)] | None = None
+    prompt: Prompt | list[Prompt] | None = None
     backend: str | list[str] | None = None
     params: dict[str, Any] | None = None
     together: list[list[str]] | None = None
     rows: Annotated[
-        list[dict[str, Any]] | None,
-        Field(max_length=MAX_PROMPTS, description="Each goes through the whole grid."),
+        list[dict[str, Any]] | None, Field(description="Each goes through the whole grid.")
     ] = None
     name: Annotated[str | None, Field(max_length=100)] = None
     priority: Priority | None = None
@@ -65,14 +63,6 @@ class BatchesQuery(BaseModel):
 
     limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] | Blank = 50
     offset: Annotated[int, Field(ge=0, le=MAX_OFFSET)] | Blank = 0
-
-
-class SheetQuery(BaseModel):
-    """What the sheet is to be."""
-
-    model_config = ConfigDict(frozen=True)
-
-    format: Literal["png", "html", ""] = ""
 
 
 class PlanSaid(Answer):
@@ -204,7 +194,7 @@ class BatchHandler(LabHandler):
         self.reply(await self.blocking(self._whole, name))
 
     def _whole(self, name: str) -> dict[str, Any]:
-        batch = self.lab.batch(name)
+        batch = _batch(self, name)
         jobs = [
             {"id": row.id, "at": row.at, "status": job.status.value if job else "removed"}
             for row, job in batch.pairs()
@@ -217,27 +207,25 @@ class SheetHandler(LabHandler):
 
     costly = True
 
-    @operation(
-        "Its pictures on one labelled sheet",
-        tag=TAG,
-        query=SheetQuery,
-        media="image/png",
-        refusals=(400, 404),
-    )
+    @operation("Its pictures on one labelled sheet", tag=TAG, media="image/png", refusals=(404,))
     async def get(self, name: str) -> None:
-        """A PNG, or with `format=html` a page that needs nothing else."""
-        form = self.query(SheetQuery).format or "png"
-        data = await self.blocking(self._sheet, name, form)
-        if form == "html":  # it is somebody else's text: nothing in it may run here
-            self.set_header(
-                "Content-Security-Policy",
-                "default-src 'none'; img-src data:; style-src 'unsafe-inline'",
-            )
-        self.finish(data, set_content_type=MEDIA[form])
+        """A PNG."""
+        data = await self.blocking(lambda: _batch(self, name).sheet().png())
+        self.finish(data, set_content_type="image/png")
 
-    def _sheet(self, name: str, form: str) -> bytes:
-        sheet = self.lab.batch(name).sheet()
-        return sheet.html().encode(errors="replace") if form == "html" else sheet.png()
+
+class PageHandler(LabHandler):
+    """`/api/batches/{name}/sheet.html`"""
+
+    costly = True
+
+    @operation("The same as a page", tag=TAG, media="text/html", refusals=(404,))
+    async def get(self, name: str) -> None:
+        """A page that needs nothing else."""
+        page = await self.blocking(lambda: _batch(self, name).sheet().html())
+        # its texts are other people's: nothing in it may run here
+        self.set_header("Content-Security-Policy", NOTHING_RUNS)
+        self.finish(page.encode(errors="replace"), set_content_type="text/html; charset=utf-8")
 
 
 class _Change(LabHandler):
@@ -252,7 +240,7 @@ class _Change(LabHandler):
         self.reply(await self.blocking(self._changed, name))
 
     def _changed(self, name: str) -> dict[str, Any]:
-        batch = self.lab.batch(name)
+        batch = _batch(self, name)
         return {"success": True, "name": batch.name, "jobs": self.change(batch)}
 
 
@@ -323,6 +311,13 @@ class RetryBatchHandler(_Change):
             raise _unconfirmed(error) from error
 
 
+def _batch(handler: LabHandler, name: str) -> Batch:
+    try:
+        return handler.lab.batch(name)
+    except RequestInvalid as error:  # what cannot be a name is nobody's
+        raise JobNotFound(f"There is no batch {one_line(name)[:80]!r}") from error
+
+
 def _plan(handler: LabHandler, body: GridBody) -> Plan:
     params = {name: value for name, value in (body.params or {}).items() if value is not None}
     if taken := sorted(
@@ -370,6 +365,7 @@ ROUTES: list[Route] = [
     (r"/api/batches/plan", PlanHandler),
     (BATCH, BatchHandler),
     (rf"{BATCH}/sheet", SheetHandler),
+    (rf"{BATCH}/sheet\.html", PageHandler),
     (rf"{BATCH}/pause", PauseBatchHandler),
     (rf"{BATCH}/resume", ResumeBatchHandler),
     (rf"{BATCH}/cancel", CancelBatchHandler),

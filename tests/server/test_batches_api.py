@@ -67,7 +67,7 @@ def test_a_batch_is_listed_held_let_go_and_cancelled(server: BareServer) -> None
     assert post(server, "/api/batches/held/cancel")[1]["jobs"] == 4
     assert server.http.get("/api/batches/held").json()["counts"] == {"cancelled": 4}
     assert server.http.get("/api/batches/held/sheet").content.startswith(b"\x89PNG")
-    page = server.http.get("/api/batches/held/sheet", params={"format": "html"})
+    page = server.http.get("/api/batches/held/sheet.html")
     assert page.headers["Content-Security-Policy"].startswith("default-src 'none'")
 
 
@@ -93,7 +93,7 @@ def test_a_grid_that_makes_no_sense_is_refused_with_the_word_that_is_wrong(
 
 
 def test_there_is_no_batch_that_nobody_made(server: BareServer) -> None:
-    for path in ("", "/sheet"):
+    for path in ("", "/sheet", "/sheet.html"):
         assert server.http.get(f"/api/batches/nobody{path}").status_code == 404
     assert post(server, "/api/batches/nobody/cancel")[0] == 404
 

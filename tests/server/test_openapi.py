@@ -112,8 +112,6 @@ def test_schemathesis_finds_nothing(server: BareServer, tmp_path: Path) -> None:
             *(sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/api/openapi.json"),
             *("--url", server.url, "--header", f"Authorization: token {TOKEN}"),
             *(
-                "--checks",
-                "all",
                 "--exclude-path",
                 STREAM,
                 "--exclude-path",
