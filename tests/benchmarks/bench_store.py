@@ -1,5 +1,7 @@
 """How fast the job store is, beside a queue of its kind: `python tests/benchmarks/bench_store.py [rounds]`.
 
+`bench_store.py writes` prints only what the README says of one folder's limit, with the load of the machine.
+
 Prints each figure with its target. Throughput of no-op jobs end to end, one slot, one worker process, is measured in
 turns with huey's SqliteHuey at the same durability (an fsync per commit): both meet the same weather of the machine.
 """
@@ -74,6 +76,11 @@ def bench_writes() -> None:
         seconds = timed(lambda: [store.create(a_job()) for _ in range(JOBS)])
         report("create", JOBS / seconds, "/s")
         store.refresh()
+        with folder() as other:
+            many = Store(other)
+            seconds = timed(lambda: many.create_many(a_job() for _ in range(JOBS)))
+            report("create, many together", JOBS / seconds, "/s")
+            many.close()
 
         def claim_and_finish() -> None:
             while claim := store.claim("w", lanes=one_slot):
@@ -307,7 +314,19 @@ def bench_queues(rounds: int) -> None:
     print(json.dumps({"jobs/s": rates}, default=str))
 
 
+def bench_limit() -> None:
+    """What one folder of one machine carries."""
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    bench_writes()
+    rates = [throughput(working) for _ in range(3)]
+    report("no-op jobs end to end, one slot", statistics.median(rates), "/s")
+    print(f"load {os.getloadavg()[0]:.1f}")
+
+
 def main() -> None:
+    if sys.argv[1:] == ["writes"]:
+        bench_limit()
+        return
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     bench_writes()
     bench_queues(rounds)

@@ -131,7 +131,7 @@ def test_what_is_typed_wrong_is_told_before_anything_runs(page: Page, served: Se
     expect(plan(page)).to_contain_text("cfg = -3")
     values.fill("0..1..0.01")
     page.get_by_label("Values of the axis").nth(1).fill("1..100")
-    expect(plan(page)).to_contain_text("10,100 jobs; 500 fit a page")
+    expect(plan(page)).to_contain_text("10,100 jobs; 2,000 fit a page")
     values.fill("4, 7, 10, 12")
     page.get_by_label("Values of the axis").nth(1).fill("1..4")
     expect(plan(page)).to_contain_text("4, the others are there: 12 done")

@@ -32,7 +32,10 @@ def without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 async def scheduler() -> AsyncIterator[Any]:
     """A scheduler; its `address` is for a lab."""
     configure()
-    async with Scheduler(host="127.0.0.1", port=0, dashboard=False) as running:
+    # its pages too on a port of their own: another scheduler of these tests may have the usual one
+    async with Scheduler(
+        host="127.0.0.1", port=0, dashboard=False, dashboard_address="127.0.0.1:0"
+    ) as running:
         yield running
 
 
