@@ -87,7 +87,8 @@ class WorkerKernels:
         try:
             async with asyncio.timeout(answer_s):
                 if is_new:
-                    await client.wait_for_ready(timeout=answer_s)
+                    # without its own limit, which goes by the clock on the wall: that may jump
+                    await client.wait_for_ready()
                 reply = await client.execute(
                     code,
                     store_history=False,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -15,9 +14,12 @@ import psutil
 import pytest
 from served_lab import ServedLab, until
 
+from orchestrator.embedded import EngineProcess
 from orchestrator.health.processes import age_s, born
 from orchestrator.jobs import Status
 from orchestrator.server.offspring import Offspring
+
+LONG = {"steps": 20, "width": 64, "height": 64}
 
 
 @pytest.fixture
@@ -84,39 +86,55 @@ def test_two_processes_are_born_apart_and_a_process_once(
     assert 0 <= age < 60
 
 
-def test_a_stopped_worker_and_engine_of_a_killed_server_do_not_keep_the_next_from_its_work(
+def test_a_stopped_worker_of_a_killed_server_does_not_keep_the_next_from_its_work(
     tmp_path: Path,
 ) -> None:
-    first = ServedLab(tmp_path)
+    # slow enough that both of its places are held when the worker stops
+    engine = EngineProcess(log=tmp_path / "engine.log", step_ms=400)
+    first = ServedLab(tmp_path, COMFY_URL=engine.url)
+    worker = None
     try:
         (session,) = first.api("GET", "/api/sessions")
-        # a restart by hand gives it another process
         before = first.worker()
+        # a restart by hand gives it another process
         first.api("POST", f"/api/kernels/{session['kernel']['id']}/restart")
         until(lambda: first.worker() not in {None, before}, 30)
         until(lambda: first.api("GET", "/api/health")["monitor"]["status"] == "running", 30)
-        worker = first.worker()
-        engine = int(orjson.loads((first.lab.paths.data / "engine.json").read_bytes())["pid"])
-        assert worker is not None
-        # as many as the engine takes, and they hold all of its places
-        long = {"steps": 40, "width": 512, "height": 512}
-        jobs = [first.lab.submit(f"number {n}", params=long) for n in range(3)]
-        until(lambda: first.lab.store.get(jobs[0].id).status is Status.RUNNING, 30)
-        left = [psutil.Process(pid) for pid in (worker, engine)]
-        for process in left:
-            process.suspend()
-        first.process.send_signal(signal.SIGKILL)
+        jobs = [first.lab.submit(f"number {n}", params=LONG).id for n in range(3)]
+
+        def statuses() -> list[Status]:
+            return [first.lab.store.get(job_id).status for job_id in jobs]
+
+        until(lambda: statuses().count(Status.RUNNING) == 2, 30)
+        pid = first.worker()
+        assert pid is not None
+        worker = psutil.Process(pid)
+        worker.suspend()
+        first.process.kill()
         first.process.wait()
+        first.stop()
+        second = ServedLab(tmp_path, COMFY_URL=engine.url)
+        try:
+            assert not worker.is_running()
+            until(lambda: second.api("GET", "/api/health")["monitor"]["status"] == "running", 40)
+            assert second.api("GET", "/api/health")["monitor"]["pid"] == second.worker()
+            ended = [second.ended(second.lab.store.get(job_id)) for job_id in jobs]
+            assert {job.status for job in ended} == {Status.DONE}
+        finally:
+            second.stop()
     finally:
         first.stop()
-    second = ServedLab(tmp_path)
+        engine.stop()
+        if worker is not None and worker.is_running():
+            worker.kill()
+
+
+def test_the_worker_and_the_engine_of_a_server_are_written_down(tmp_path: Path) -> None:
+    served = ServedLab(tmp_path)
     try:
-        assert not any(process.is_running() for process in left)
-        until(lambda: second.api("GET", "/api/health")["monitor"]["status"] == "running", 40)
-        assert second.api("GET", "/api/health")["monitor"]["pid"] == second.worker()
-        assert {second.ended(second.lab.store.get(job.id)).status for job in jobs} == {Status.DONE}
+        said = orjson.loads(note(served.lab.store.layout.lab).read_bytes())
+        engine = orjson.loads((served.lab.paths.data / "engine.json").read_bytes())["pid"]
+        assert {str(served.worker()), str(engine)} <= set(said["born"])
     finally:
-        second.stop()
-        for process in left:
-            if process.is_running():
-                process.kill()
+        served.stop()
+    assert not note(served.lab.store.layout.lab).exists()
