@@ -112,7 +112,8 @@ class Supervisor:
         by_hand = False  # somebody restarted it or shut it down: no sign that it cannot run
         if self._kernel_id is None or self._kernel_id not in self._kernels:
             by_hand = self._kernel_id is not None
-            why, act = "its kernel was shut down", self._launch
+            why = "its kernel was shut down" if by_hand else "it has no kernel"
+            act = self._launch
         elif not await self._kernels.is_alive(self._kernel_id):
             self._dead += 1
             if self._dead < DEAD_LOOKS:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from orchestrator import backends
-from orchestrator.diagnosis import Action, Diagnosis, diagnose
+from orchestrator.diagnosis import Action, Context, Diagnosis, diagnose
 from orchestrator.diagnosis.rules import UNKNOWN
 from orchestrator.diagnosis.values import OTHER_CHECKPOINT, OTHER_SAMPLER, RETRY, RETRY_SMALLER
 from orchestrator.jobs import Job, Status, one_line
@@ -15,14 +15,14 @@ RUNS_AGAIN = frozenset({RETRY, RETRY_SMALLER, OTHER_CHECKPOINT, OTHER_SAMPLER})
 MAX_TITLE = 90  # characters of a button
 
 
-def advice(job: Job) -> dict[str, Any] | None:
+def advice(job: Job, context: Context | None = None) -> dict[str, Any] | None:
     """The diagnosis of a job that failed or is held, as a page shows it; None for any other.
 
-    Nothing is looked at: what is around the job counts when a button is pressed.
+    `context`: what was around it when it failed. What is around it when a button is pressed is looked at then.
     """
     if not can_be_mended(job):
         return None
-    said = diagnose(job.failure, job=job)
+    said = diagnose(job.failure, job=job, context=context)
     if said.rule == UNKNOWN.name and job.failure is not None and job.failure.remedy:
         # no rule knows more than whoever told of the failure
         said = replace(said, remedy=job.failure.remedy)
