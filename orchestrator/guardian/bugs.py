@@ -54,7 +54,7 @@ class BugReports:
         """
         now = self._now()
         before = self._newest.get(event.service)
-        if before is not None and now - before < EVERY:
+        if before is not None and abs(now - before) < EVERY:  # the clock may have been put back
             return None
         folder = self._paths.logs / "reports"
         folder.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ from jupyter_server.serverapp import ServerApp
 from orchestrator import health
 from orchestrator.errors import OrchestratorError
 from orchestrator.guardian import Event, Guardian, Happened, State
-from orchestrator.health import Note
+from orchestrator.health import Pulse
 from orchestrator.health.processes import halted
 from orchestrator.jobs import Job, Status
 from orchestrator.lab import Lab
@@ -76,6 +76,7 @@ class Supervisor:
         )
         self._dead = self._late = 0
         self._begun = 0.0  # when the newest kernel or job loop was started
+        self._monitor = Pulse(health.monitor_file(lab.paths))
         self._monitor_at = 0.0  # when the monitor was started again
 
     def start(self) -> None:
@@ -184,9 +185,7 @@ class Supervisor:
 
     async def _look_at_monitor(self) -> None:
         """The monitor is a task beside the job loop, and shows that it lives by a note of its own."""
-        file, now = health.monitor_file(self._lab.paths), self._lab.store.now()
-        note = await asyncio.to_thread(Note.read, file)
-        if note is not None and note.is_alive(now):
+        if await asyncio.to_thread(self._monitor.beats):
             self._monitor_circuit.well()
             return
         if time.monotonic() - self._begun < MONITOR_S or self._looked_at_monitor():

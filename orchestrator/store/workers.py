@@ -18,6 +18,9 @@ from orchestrator.files import DISK, Disk, write_whole
 from orchestrator.locks import KernelLock
 
 LEASE_S = 15.0  # a heartbeat that has not moved for this long, seen by the observer's own clock, is a hang
+LEAST_NS = (
+    1_000_000  # Windows counts in 100 ns, some shares in microseconds; a beat comes every second
+)
 HOST = socket.gethostname()
 
 
@@ -75,8 +78,8 @@ class Presence:
 
     def beat(self) -> None:
         """Show that the worker's loop still turns."""
-        # the mtime must move even when the wall clock stands still or goes back
-        self._beat_ns = max(self._beat_ns + 1, time.time_ns())
+        # the mtime must move even when the wall clock stands still or goes back, and by as much as a drive notes down
+        self._beat_ns = max(self._beat_ns + LEAST_NS, time.time_ns())
         try:
             os.utime(self._path, ns=(self._beat_ns, self._beat_ns))
         except FileNotFoundError:  # somebody emptied .lab: be seen again
