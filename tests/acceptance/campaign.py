@@ -356,8 +356,7 @@ class Campaign:
         for process in self._processes():
             with contextlib.suppress(psutil.Error):
                 command = " ".join(process.cmdline())
-                # a ComfyUI outlives its guardian, which is meant; a stopped kernel whose server was killed cannot end
-                if "main.py" not in command and process.status() != psutil.STATUS_STOPPED:
+                if "main.py" not in command:  # a ComfyUI outlives its guardian, which is meant
                     self.verdict.left_behind.append(command[-120:])
                 process.kill()
 
