@@ -95,7 +95,7 @@ class Supervisor:
             return
         with contextlib.suppress(Exception):  # it goes in any case; its jobs are taken over later
             if self._started is not None:
-                await self._kernels.execute(self._kernel_id, STOP, answer_s=STOP_S)
+                await self._kernels.execute(self._kernel_id, STOP, answer_s=STOP_S, is_new=False)
         await self._kernels.end(self._kernel_id)
 
     async def _run(self) -> None:
@@ -195,7 +195,7 @@ class Supervisor:
             self._monitor_circuit.restarted(why)
             self._monitor_at = time.monotonic()
             with contextlib.suppress(TimeoutError):
-                await self._execute(MONITOR, answer_s=ANSWER_S)
+                await self._execute(MONITOR, answer_s=ANSWER_S, is_new=False)
 
     def _looked_at_monitor(self) -> bool:
         """Whether it has just been started again, so that its first note is still to come."""
@@ -256,7 +256,7 @@ class Supervisor:
         self._started = literal_eval(said["data"]["text/plain"])
         self._begun = time.monotonic()
 
-    async def _execute(self, value: str, *, answer_s: float, is_new: bool = True) -> Any:
+    async def _execute(self, value: str, *, answer_s: float, is_new: bool) -> Any:
         """Ask the worker's kernel for a value of its module."""
         assert self._kernel_id is not None
         return await self._kernels.execute(
