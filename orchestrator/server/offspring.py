@@ -42,10 +42,12 @@ class Offspring:
         """End what an earlier server left behind. Blocks while they go."""
         left = []
         for pid, known in self._noted().items():
-            # the number may be another's by now, the moment of its birth cannot
-            if born(pid) == known:
-                with contextlib.suppress(psutil.Error):
-                    process = psutil.Process(pid)
+            with contextlib.suppress(psutil.Error, ValueError, OverflowError):
+                process = psutil.Process(
+                    pid
+                )  # which kills no other that gets the number from now on
+                # the number may be another's already, the moment of its birth cannot
+                if born(pid) == known:
                     process.kill()
                     left.append(process)
                     logger.warning("Ended process %d, which outlived its server", pid)
