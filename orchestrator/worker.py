@@ -156,7 +156,7 @@ class Worker:
                 if not is_told:
                     logger.error("The worker waits for the disk: %s", error.message)
                     is_told = True
-                await asyncio.sleep(REWRITE_S)
+                await asyncio.sleep(LOOK_S)
         return None
 
     async def _loop(self, presence: Presence) -> None:

@@ -9,7 +9,6 @@ import time
 from ast import literal_eval
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any
 
 import psutil
 from jupyter_server.serverapp import ServerApp
@@ -33,6 +32,7 @@ STALE_S = 5.0  # the heartbeat comes every second; a worker that is this late ha
 LATE_LOOKS = 4  # in a row: after the machine slept, every heartbeat is late for a moment
 DEAD_LOOKS = 2  # in a row: a restart from JupyterLab is dead for a moment, too
 ANSWER_S = 15.0  # a kernel needs about a second to start, and more on a busy machine
+MOST_S = 90.0  # as long as it takes processor time
 SPARE_ANSWER_S = 4.0  # one that has started answers at once
 SPARE_AFTER_S = 8.0  # the worker's own start comes first, and whoever opens a page right away
 STOP_S = 3.0
@@ -195,7 +195,8 @@ class Supervisor:
             self._monitor_circuit.restarted(why)
             self._monitor_at = time.monotonic()
             with contextlib.suppress(TimeoutError):
-                await self._execute(MONITOR, answer_s=ANSWER_S, is_new=False)
+                assert self._kernel_id is not None
+                await self._kernels.execute(self._kernel_id, IMPORT, MONITOR, answer_s=ANSWER_S)
 
     def _looked_at_monitor(self) -> bool:
         """Whether it has just been started again, so that its first note is still to come."""
@@ -241,9 +242,12 @@ class Supervisor:
     async def _boot(self, *, is_new: bool = True) -> None:
         """Have the kernel run the job loop. Nothing happens to one that runs. `is_new`: it may still be starting."""
         await self._ready()
-        answer_s = ANSWER_S if is_new else SPARE_ANSWER_S
+        assert self._kernel_id is not None
+        answer_s, most_s = (ANSWER_S, MOST_S) if is_new else (SPARE_ANSWER_S, ANSWER_S)
         try:
-            content = await self._execute(STARTED, answer_s=answer_s, is_new=is_new)
+            content = await self._kernels.execute(
+                self._kernel_id, IMPORT, STARTED, answer_s=answer_s, most_s=most_s, is_new=is_new
+            )
         except TimeoutError:
             self._worker_circuit.failed("its kernel does not answer")
             await self._drop()
@@ -255,13 +259,6 @@ class Supervisor:
             return
         self._started = literal_eval(said["data"]["text/plain"])
         self._begun = time.monotonic()
-
-    async def _execute(self, value: str, *, answer_s: float, is_new: bool) -> Any:
-        """Ask the worker's kernel for a value of its module."""
-        assert self._kernel_id is not None
-        return await self._kernels.execute(
-            self._kernel_id, IMPORT, value, answer_s=answer_s, is_new=is_new
-        )
 
 
 def _recovered(job: Job, now: datetime) -> Job:

@@ -25,7 +25,6 @@ WARM_S = 60.0  # for a spare to start and import, on a machine that has better t
 AGAIN_S = 30.0  # between two tries to have a spare
 NEEDS = 1_000_000_000  # bytes of memory that must be left: a spare takes about 75 MB of them
 STOP_S = 3.0
-MOST_S = 90.0  # for a kernel to start, on a machine that has no time for it
 IDLE_S = 5.0  # one that starts is never idle for so long
 LOOK_S = 0.5
 BUSY_S = 0.01  # of processor time between two looks: one that waits in vain takes less
@@ -81,22 +80,24 @@ class WorkerKernels:
         value: str | None = None,
         *,
         answer_s: float,
-        is_new: bool,
+        is_new: bool = False,
+        most_s: float = 0.0,
     ) -> Any:
-        """Run code in a kernel; the content of its answer. `is_new`: it may not listen yet, which is waited for, and
-        for longer as long as it is at work: on a busy machine its imports take their time.
+        """Run code in a kernel; the content of its answer. `is_new`: it may not listen yet, which is waited for.
+        `most_s`: how long it is waited for while it is at work: on a busy machine its imports take their time.
 
         Raises TimeoutError; RuntimeError if it dies meanwhile.
         """
         kernel = self._kernels.get_kernel(kernel_id)
         client = kernel.client()
         client.start_channels()
-        most_s = max(answer_s, MOST_S) if is_new else answer_s
+        most_s = max(answer_s, most_s)
         try:
             async with asyncio.timeout(answer_s) as limit, contextlib.AsyncExitStack() as stack:
-                if is_new:
+                if most_s > answer_s:
                     pid = getattr(kernel.provisioner, "pid", None)
                     await stack.enter_async_context(while_busy(limit, pid, most_s=most_s))
+                if is_new:
                     # without its own limit, which goes by the clock on the wall: that may jump
                     await client.wait_for_ready()
                 reply = await client.execute(

@@ -53,6 +53,7 @@ LASTS_S = 4.0  # a wire that is cut, a disk that is full
 AIM_S = 15.0  # to recover, on a machine on which a bare kernel starts within BARE_S
 BARE_S = 0.8
 LIMIT_S = 90.0  # after the last fault
+STUCK_S = 30.0  # without any job that ends: nobody works them off any more
 SERVICES = ("panel", "comfyui", "worker", "monitor", "guardian")
 RUBBISH = (b"", b"{", b"\0" * 500, b"[]", b'{"id": 1}')
 JUMPS_S = (20, 3600, -3600, 86_400, -7200)
@@ -549,24 +550,27 @@ class Campaign:
             return None
 
     def _rest(self) -> None:
-        """Let everything come to an end that can."""
+        """Let everything come to an end that can: all is well again, then what waits is worked off."""
         end = time.monotonic() + LIMIT_S
         while time.monotonic() < end:
             self._tick()
             with self._lock:
-                jobs = [self._job(each) for each in self._acknowledged]
                 ill = any(fault.well_at is None for fault in self._faults)
-            unended = [job for job in jobs if job is not None and job.status not in TERMINAL]
-            if not ill and len(unended) < 2 and not self._ending:  # the load goes on
+            if not ill and not self._ending:
                 break
             time.sleep(0.5)
         self._is_over.set()
-        end = time.monotonic() + 20
-        while time.monotonic() < end and self._unended():
+        left, since = len(self._unended()), time.monotonic()
+        while left and time.monotonic() - since < STUCK_S:
             self._tick()
+            time.sleep(0.5)
+            if (now := len(self._unended())) != left:
+                left, since = now, time.monotonic()
 
     def _unended(self) -> list[str]:
-        jobs = (self._job(each) for each in self._acknowledged)
+        with self._lock:
+            known = list(self._acknowledged)
+        jobs = (self._job(each) for each in known)
         return [job.id for job in jobs if job is not None and job.status not in TERMINAL]
 
     # -------------------------------------------------------------------------- the verdict
