@@ -110,7 +110,10 @@ class Worker:
     async def run(self) -> None:
         """Work until stopped or cancelled."""
         loop = asyncio.get_running_loop()
-        presence = await self._call(self._store.presence, self._name)
+        presence = await self._register()
+        if presence is None:
+            self._threads.shutdown(wait=True)
+            return
         logger.info("Worker %s started", presence.id)
 
         def on_change(changed: set[str]) -> None:
@@ -150,6 +153,20 @@ class Worker:
         return changed <= self._running.keys() and not any(
             self._store.wants_cancel(job_id) for job_id in changed
         )
+
+    async def _register(self) -> Presence | None:
+        """This worker's presence; None when it is stopped before there is room for it."""
+        is_told = False
+        while not self._stopping:
+            try:
+                return await self._call(self._store.presence, self._name)
+            except DiskFull as error:
+                # to die of it would bring no room, and whoever starts workers would give up for a while
+                if not is_told:
+                    logger.error("The worker waits for the disk: %s", error.message)
+                    is_told = True
+                await asyncio.sleep(LOOK_S)
+        return None
 
     async def _loop(self, presence: Presence) -> None:
         while not self._stopping:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import subprocess
-import time
 from urllib.parse import urlsplit
 
 import orjson
@@ -16,7 +15,7 @@ from orchestrator.files import write_whole
 from orchestrator.guardian.budget import Terms
 from orchestrator.guardian.ward import Trouble, Ward
 from orchestrator.health import comfyui_host
-from orchestrator.health.processes import LOOPBACK, halted, port_of
+from orchestrator.health.processes import LOOPBACK, age_s, halted, port_of
 from orchestrator.paths import Paths
 from orchestrator.services.description import comfyui_command
 from orchestrator.settings import Settings
@@ -65,20 +64,21 @@ class LocalComfyUI:
 
     async def look(self) -> Trouble | None:
         """What is wrong with it."""
+        process = await asyncio.to_thread(self.process)
+        # before it is asked: a stopped one costs all the time that an answer may take
+        if process is not None and (state := await asyncio.to_thread(halted, process.pid)):
+            return Trouble(f"process {process.pid} is {state}", HALTED_S, by_hand=True)
         health, _ = await comfyui_host(self.url)
         if health.is_running:
             return None
-        process = await asyncio.to_thread(self.process)
         if process is None:
             return Trouble(f"nothing answers at {health.url}", AWAY_S)
-        if state := await asyncio.to_thread(halted, process.pid):
-            return Trouble(f"process {process.pid} is {state}", HALTED_S, by_hand=True)
         if await self._listens():
             return Trouble(f"process {process.pid} does not answer", DEAF_S)
-        with contextlib.suppress(psutil.Error):
-            left_s = START_S - (time.time() - process.create_time())
-            return Trouble(f"process {process.pid} does not get ready", max(AWAY_S, left_s))
-        return Trouble("its process ended", AWAY_S)
+        age = age_s(process.pid)
+        if age is None:
+            return Trouble("its process ended", AWAY_S)
+        return Trouble(f"process {process.pid} does not get ready", max(AWAY_S, START_S - age))
 
     async def restart(self) -> None:
         """End what we started of it, and start it. Raises ServiceUnreachable, OSError."""

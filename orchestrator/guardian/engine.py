@@ -34,11 +34,12 @@ def ward(current: Callable[[], Engine | None], restart: Callable[[], object]) ->
             return None
         if why := engine.ended():
             return Trouble(why)
+        # before it is asked: a stopped one costs all the time that an answer may take
+        if state := await asyncio.to_thread(halted, engine.pid):
+            return Trouble(f"its process is {state}", HALTED_S, by_hand=True)
         health, _ = await comfyui_host(engine.url)
         if health.is_running:
             return None
-        if state := await asyncio.to_thread(halted, engine.pid):
-            return Trouble(f"its process is {state}", HALTED_S, by_hand=True)
         return Trouble("it does not answer", DEAF_S)
 
     async def again() -> None:

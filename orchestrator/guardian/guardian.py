@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from orchestrator import health
+from orchestrator import health, logs
 from orchestrator.errors import OrchestratorError
 from orchestrator.guardian.budget import Terms
 from orchestrator.guardian.bugs import BugReports
@@ -61,7 +61,11 @@ class Guardian:
         self._hosts, self._cluster = hosts, cluster
         self._clock = clock
         self._history_s = history_s
-        self.journal = Journal(paths.logs / "guardian.jsonl", now=store.now, redact=settings.redact)
+        # services repeat keys in their own words, and some that are none of ours
+        self._redactor = logs.Redactor(settings)
+        self.journal = Journal(
+            paths.logs / "guardian.jsonl", now=store.now, redact=self._redactor.text
+        )
         self.journal.listen(self._on_event)
         self._bugs = BugReports(paths, settings, store, now=store.now)
         places = {"dropOut": paths.drop_out, "jobs": paths.jobs}
@@ -144,7 +148,8 @@ class Guardian:
             "circuits": {name: circuit.said() for name, circuit in self._circuits.items()},
             "hosts": self._hosts_up,
         }
-        note = Note(os.getpid(), self._store.now(), self._started_at, more=said)
+        more = self._redactor.plain(said)
+        note = Note(os.getpid(), self._store.now(), self._started_at, more=more)
         file = health.guardian_file(self._paths, in_charge=self.is_in_charge)
         await asyncio.to_thread(note.write, file)
 

@@ -12,7 +12,7 @@ from orchestrator.health.models import (
     ServiceHealth,
     low_mark,
 )
-from orchestrator.health.notes import Note
+from orchestrator.health.notes import Note, Pulse
 from orchestrator.health.report import guarded, guardian_file, monitor_file, report, served_s
 from orchestrator.health.services import comfyui_host
 from orchestrator.health.surroundings import look_at
@@ -24,6 +24,7 @@ __all__ = [
     "HealthReport",
     "Note",
     "PlaceHealth",
+    "Pulse",
     "QueueHealth",
     "ServiceHealth",
     "comfyui_host",

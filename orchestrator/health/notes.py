@@ -6,7 +6,7 @@ was put back or forward, a note looks dead until it is rewritten, which takes se
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ import orjson
 import psutil
 
 from orchestrator.files import write_whole
-from orchestrator.store.workers import HOST
+from orchestrator.store.workers import HOST, monotonic
 
 STALE_S = 15.0
 MAX_NOTE = 100_000  # bytes
@@ -63,6 +63,30 @@ class Note:
         """An object of the note; an empty one when it has none of that name."""
         found = self.more.get(name)
         return found if isinstance(found, dict) else {}
+
+
+class Pulse:
+    """Whether the one who renews a note lives, as somebody sees who looks again and again: by whether it is renewed,
+    on the observer's own clock. However the clock on the wall is set, what lives does not look dead."""
+
+    def __init__(
+        self, file: Path, *, stale_s: float = STALE_S, clock: Callable[[], float] = monotonic
+    ) -> None:
+        """`clock`: seconds that only go forward."""
+        self._file = file
+        self._stale_s = stale_s
+        self._clock = clock
+        self._seen: tuple[int, datetime, float] | None = None  # pid, what it said, seen at
+
+    def beats(self) -> bool:
+        """Look. Blocks on the disk."""
+        note = Note.read(self._file)
+        if note is None or not note.has_process:
+            return False
+        now = self._clock()
+        if self._seen is None or self._seen[:2] != (note.pid, note.at):
+            self._seen = note.pid, note.at, now
+        return now - self._seen[2] < self._stale_s
 
 
 def _instant(said: Any) -> datetime:

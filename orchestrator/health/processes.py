@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 import time
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
+
+from orchestrator.store.workers import monotonic
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 # a process in one of these states does nothing, whatever its files say
@@ -20,12 +25,10 @@ def process(pid: int) -> dict[str, Any]:
     """Id, age and memory of a process of this machine, as far as this user may know."""
     try:
         found = psutil.Process(pid)
-        with found.oneshot():
-            uptime_s = time.time() - found.create_time()
-            memory = found.memory_info().rss
+        memory = found.memory_info().rss
     except psutil.Error:  # gone by now, or nobody may ask
         return {"pid": pid}
-    return {"pid": pid, "uptime_s": round(max(0.0, uptime_s), 1), "memory": memory}
+    return {"pid": pid, "uptime_s": round(age_s(pid) or 0.0, 1), "memory": memory}
 
 
 def halted(pid: int) -> str | None:
@@ -37,10 +40,43 @@ def halted(pid: int) -> str | None:
 
 
 def age_s(pid: int) -> float | None:
-    """How long a process has run; None when it does not."""
+    """How long a process has run; None when it does not. On Linux no change of the clock moves it."""
     with contextlib.suppress(psutil.Error):
+        if (ticks := _ticks(pid)) is not None:
+            return max(0.0, monotonic() - ticks / os.sysconf("SC_CLK_TCK"))
         return max(0.0, time.time() - psutil.Process(pid).create_time())
     return None
+
+
+def born(pid: int) -> str | None:
+    """What tells a process from every other that had its id or will: its start, by a clock that nobody sets, and on
+    Linux, where that clock begins with the machine, since which boot. None when it does not run."""
+    with contextlib.suppress(psutil.Error):
+        if (ticks := _ticks(pid)) is not None:
+            return f"{ticks} {_boot()}"
+        return repr(psutil.Process(pid).create_time())
+    return None
+
+
+def _ticks(pid: int) -> int | None:
+    """When a process started, in ticks since the machine did; None where the system does not count so.
+
+    Raises psutil.NoSuchProcess.
+    """
+    if sys.platform != "linux":
+        return None
+    try:
+        said = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError as error:
+        raise psutil.NoSuchProcess(pid) from error
+    # the name before it, in brackets, may hold anything
+    return int(said[said.rindex(b")") :].split()[20])
+
+
+def _boot() -> str:
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return ""
 
 
 def port_of(url: str) -> int | None:

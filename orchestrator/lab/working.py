@@ -14,9 +14,7 @@ from pydantic import SecretStr
 
 from orchestrator.connectors.comfyui import ComfyUI
 from orchestrator.embedded import EngineProcess
-from orchestrator.errors import (
-    OrchestratorError,
-)
+from orchestrator.errors import DiskFull, OrchestratorError
 from orchestrator.files import write_whole
 from orchestrator.health import served_s
 from orchestrator.lab.core import Core
@@ -180,20 +178,27 @@ class Working(Core):
             await asyncio.to_thread(self.stop_engine, process)
 
     def start_engine(self) -> EngineProcess:
-        """Start the embedded engine and note its address for the other processes of the lab."""
+        """Start the embedded engine and note its address for the other processes of the lab.
+
+        Raises ServiceUnreachable, OSError, DiskFull.
+        """
         self._engine_file.unlink(missing_ok=True)
         process = EngineProcess(log=self.paths.logs / "engine.log")
         self._note_engine(process)
         return process
 
     def restart_engine(self, process: EngineProcess) -> None:
-        """Start an engine that fell, or hangs, at the same address. Raises ServiceUnreachable."""
+        """Start an engine that fell, or hangs, at the same address. Raises ServiceUnreachable, OSError, DiskFull."""
         process.restart()
         self._note_engine(process)
 
     def _note_engine(self, process: EngineProcess) -> None:
         said = orjson.dumps({"url": process.url, "pid": process.pid})
-        write_whole(self._engine_file, said, durable=False)
+        try:
+            write_whole(self._engine_file, said, durable=False)
+        except (OSError, DiskFull):
+            process.stop()  # nobody would find it: its guardian tries again
+            raise
 
     def stop_engine(self, process: EngineProcess) -> None:
         """End the engine and forget its address."""

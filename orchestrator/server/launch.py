@@ -24,6 +24,7 @@ from orchestrator.embedded import EngineProcess
 from orchestrator.errors import AlreadyUp, OrchestratorError, SettingsInvalid
 from orchestrator.guardian import Ward, engine
 from orchestrator.lab import Lab
+from orchestrator.server.offspring import Offspring
 from orchestrator.server.signals import on_signals
 from orchestrator.server.tenancy import Tenancy
 
@@ -58,15 +59,25 @@ def _up(lab: Lab, address: Address, *, browser: bool, grace_s: float | None) -> 
     lab.settings = lab.settings.model_copy(update=here)
     logs.set_up(lab.paths, lab.settings, name="server")
     on_signals(_interrupt)
-    with Comfy(lab) as comfy:  # starts beside the imports
+    with (
+        Offspring(lab.store.layout.lab) as offspring,
+        Comfy(lab, offspring) as comfy,  # starts beside the imports
+    ):
         try:
-            return _serve(lab, address, comfy, token, browser=browser, grace_s=grace_s)
+            return _serve(lab, address, comfy, offspring, token, browser=browser, grace_s=grace_s)
         except KeyboardInterrupt:
             return 0
 
 
 def _serve(
-    lab: Lab, address: Address, comfy: Comfy, token: str, *, browser: bool, grace_s: float | None
+    lab: Lab,
+    address: Address,
+    comfy: Comfy,
+    offspring: Offspring,
+    token: str,
+    *,
+    browser: bool,
+    grace_s: float | None,
 ) -> int:
     # jsonschema takes a second to build a check for international addresses, which nothing here needs, if it can
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
@@ -91,6 +102,7 @@ def _serve(
 
     app.prepare(
         lab,
+        offspring=offspring,
         orphan_grace_s=reaper.GRACE_S if grace_s is None else grace_s,
         on_start=started,
         wards=[comfy.ward()],
@@ -181,8 +193,10 @@ def _listener(port: int) -> str | None:
 class Comfy:
     """The ComfyUI of the lab, or the embedded engine in its place, found or started in a thread of its own."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Lab, offspring: Offspring) -> None:
+        """`offspring` learns of the engine."""
         self._lab = lab
+        self._offspring = offspring
         self._engine: EngineProcess | None = None
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self.said: Future[str] = Future()  # which it is, in words
@@ -203,6 +217,7 @@ class Comfy:
     def _restart(self) -> None:
         if self._engine is not None:
             self._lab.restart_engine(self._engine)
+            self._offspring.add(self._engine.pid)
 
     def _find(self) -> str:
         if address := self._lab.settings.orchestrator_cluster:
@@ -215,6 +230,7 @@ class Comfy:
             self._engine = self._lab.start_engine()
         except OrchestratorError as error:
             return f"none: {error.message}. {error.remedy}"
+        self._offspring.add(self._engine.pid)
         return "embedded engine, no model (set COMFY_URL to use a ComfyUI)"
 
 

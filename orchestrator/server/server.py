@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,13 +11,17 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from jupyter_server.serverapp import ServerApp
-from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+from jupyter_server.services.kernels.kernelmanager import (
+    AsyncMappingKernelManager,
+    ServerKernelManager,
+)
 from traitlets.config import Config
 
 from orchestrator.guardian import Ward
 from orchestrator.lab import Lab
 from orchestrator.server import pages
 from orchestrator.server.guarding import Guarding
+from orchestrator.server.offspring import Offspring
 from orchestrator.server.page_kernels import PageKernels
 from orchestrator.server.panel import Panel
 from orchestrator.server.reaper import Reaper
@@ -30,11 +35,24 @@ MAX_LOG_BYTES = 5_000_000
 FRUGAL = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "100000"}
 
 
+class LabKernel(ServerKernelManager):
+    """A kernel whose process is written down, however often it is restarted."""
+
+    async def _async_post_start_kernel(self, **kwargs: Any) -> None:
+        """As the base class, which calls it after each start and restart."""
+        await super()._async_post_start_kernel(**kwargs)
+        kernels: Any = self.parent
+        pid = getattr(self.provisioner, "pid", None)  # a kernel of another machine has none
+        if pid is not None:
+            await asyncio.to_thread(kernels.offspring.add, pid)
+
+
 class LabKernels(AsyncMappingKernelManager):
     """Kernels that open this lab, and whose noise goes to a file instead of the user's terminal."""
 
     environment: dict[str, str]
     log_file: BinaryIO
+    offspring: Offspring
 
     async def start_kernel(self, **kwargs: Any) -> str:  # type: ignore[override]
         """As the base class."""
@@ -59,12 +77,14 @@ class LabServer(ServerApp):
         self,
         lab: Lab,
         *,
+        offspring: Offspring,
         orphan_grace_s: float,
         on_start: Callable[[], Awaitable[object]],
         wards: Sequence[Ward] = (),
     ) -> None:
-        """Everything but running; then call `start`. `on_start` runs as soon as the server listens, and the worker
-        waits for it. `wards` are what the guardian looks after besides the worker and its monitor."""
+        """Everything but running; then call `start`. `offspring` learns of every kernel. `on_start` runs as soon as the
+        server listens, and the worker waits for it. `wards` are what the guardian looks after besides the worker and
+        its monitor."""
         self.lab = lab
         self.on_start = on_start
         self.initialize(argv=[])
@@ -73,6 +93,7 @@ class LabServer(ServerApp):
             "ORCHESTRATOR_PATHS": str(lab.paths.file),
             "ADMIN_URL": lab.settings.admin_url,
         }
+        kernels.offspring = offspring
         kernels.log_file = _open_log(lab.paths.logs / "kernels.log")
         for handler in logging.getLogger("orchestrator").handlers:
             passing_on = MemoryHandler(1, target=handler)
@@ -121,6 +142,7 @@ def make(lab: Lab, *, host: str, port: int, base_url: str, token: str) -> LabSer
     server.allow_root = True  # in a container; whoever has the token may do anything in any case
     server.open_browser = False
     server.kernel_manager_class = LabKernels
+    config.MappingKernelManager.kernel_manager_class = f"{__name__}.{LabKernel.__name__}"
     verbose = lab.settings.log_level == "DEBUG"
     config.Application.log_level = logging.DEBUG if verbose else logging.ERROR
     server.jpserver_extensions = {

@@ -9,7 +9,6 @@ import time
 from ast import literal_eval
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any
 
 import psutil
 from jupyter_server.serverapp import ServerApp
@@ -17,7 +16,7 @@ from jupyter_server.serverapp import ServerApp
 from orchestrator import health
 from orchestrator.errors import OrchestratorError
 from orchestrator.guardian import Event, Guardian, Happened, State
-from orchestrator.health import Note
+from orchestrator.health import Pulse
 from orchestrator.health.processes import halted
 from orchestrator.jobs import Job, Status
 from orchestrator.lab import Lab
@@ -33,6 +32,7 @@ STALE_S = 5.0  # the heartbeat comes every second; a worker that is this late ha
 LATE_LOOKS = 4  # in a row: after the machine slept, every heartbeat is late for a moment
 DEAD_LOOKS = 2  # in a row: a restart from JupyterLab is dead for a moment, too
 ANSWER_S = 15.0  # a kernel needs about a second to start, and more on a busy machine
+MOST_S = 90.0  # as long as it takes processor time
 SPARE_ANSWER_S = 4.0  # one that has started answers at once
 SPARE_AFTER_S = 8.0  # the worker's own start comes first, and whoever opens a page right away
 STOP_S = 3.0
@@ -76,6 +76,7 @@ class Supervisor:
         )
         self._dead = self._late = 0
         self._begun = 0.0  # when the newest kernel or job loop was started
+        self._monitor = Pulse(health.monitor_file(lab.paths))
         self._monitor_at = 0.0  # when the monitor was started again
 
     def start(self) -> None:
@@ -94,7 +95,7 @@ class Supervisor:
             return
         with contextlib.suppress(Exception):  # it goes in any case; its jobs are taken over later
             if self._started is not None:
-                await self._kernels.execute(self._kernel_id, STOP, answer_s=STOP_S)
+                await self._kernels.execute(self._kernel_id, STOP, answer_s=STOP_S, is_new=False)
         await self._kernels.end(self._kernel_id)
 
     async def _run(self) -> None:
@@ -112,7 +113,8 @@ class Supervisor:
         by_hand = False  # somebody restarted it or shut it down: no sign that it cannot run
         if self._kernel_id is None or self._kernel_id not in self._kernels:
             by_hand = self._kernel_id is not None
-            why, act = "its kernel was shut down", self._launch
+            why = "its kernel was shut down" if by_hand else "it has no kernel"
+            act = self._launch
         elif not await self._kernels.is_alive(self._kernel_id):
             self._dead += 1
             if self._dead < DEAD_LOOKS:
@@ -183,9 +185,7 @@ class Supervisor:
 
     async def _look_at_monitor(self) -> None:
         """The monitor is a task beside the job loop, and shows that it lives by a note of its own."""
-        file, now = health.monitor_file(self._lab.paths), self._lab.store.now()
-        note = await asyncio.to_thread(Note.read, file)
-        if note is not None and note.is_alive(now):
+        if await asyncio.to_thread(self._monitor.beats):
             self._monitor_circuit.well()
             return
         if time.monotonic() - self._begun < MONITOR_S or self._looked_at_monitor():
@@ -195,7 +195,8 @@ class Supervisor:
             self._monitor_circuit.restarted(why)
             self._monitor_at = time.monotonic()
             with contextlib.suppress(TimeoutError):
-                await self._execute(MONITOR, answer_s=ANSWER_S)
+                assert self._kernel_id is not None
+                await self._kernels.execute(self._kernel_id, IMPORT, MONITOR, answer_s=ANSWER_S)
 
     def _looked_at_monitor(self) -> bool:
         """Whether it has just been started again, so that its first note is still to come."""
@@ -241,9 +242,12 @@ class Supervisor:
     async def _boot(self, *, is_new: bool = True) -> None:
         """Have the kernel run the job loop. Nothing happens to one that runs. `is_new`: it may still be starting."""
         await self._ready()
-        answer_s = ANSWER_S if is_new else SPARE_ANSWER_S
+        assert self._kernel_id is not None
+        answer_s, most_s = (ANSWER_S, MOST_S) if is_new else (SPARE_ANSWER_S, ANSWER_S)
         try:
-            content = await self._execute(STARTED, answer_s=answer_s, is_new=is_new)
+            content = await self._kernels.execute(
+                self._kernel_id, IMPORT, STARTED, answer_s=answer_s, most_s=most_s, is_new=is_new
+            )
         except TimeoutError:
             self._worker_circuit.failed("its kernel does not answer")
             await self._drop()
@@ -255,13 +259,6 @@ class Supervisor:
             return
         self._started = literal_eval(said["data"]["text/plain"])
         self._begun = time.monotonic()
-
-    async def _execute(self, value: str, *, answer_s: float, is_new: bool = True) -> Any:
-        """Ask the worker's kernel for a value of its module."""
-        assert self._kernel_id is not None
-        return await self._kernels.execute(
-            self._kernel_id, IMPORT, value, answer_s=answer_s, is_new=is_new
-        )
 
 
 def _recovered(job: Job, now: datetime) -> Job:

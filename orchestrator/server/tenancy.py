@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import orjson
 
-from orchestrator.errors import AlreadyUp
+from orchestrator.errors import AlreadyUp, DiskFull
 from orchestrator.files import write_whole
 from orchestrator.jobs import one_line
 from orchestrator.lab import Lab
@@ -18,6 +20,8 @@ from orchestrator.store.workers import HOST
 
 MAX_NOTE = 10_000  # bytes
 MAX_SHOWN = 200  # characters of what another process says of itself
+
+logger = logging.getLogger(__name__)
 
 
 class Tenancy:
@@ -37,7 +41,11 @@ class Tenancy:
         if not self._lock.try_acquire():
             self._lock.release()
             raise _already_up(self._jobs, self._note)
-        write_whole(self._note, orjson.dumps(self._said), durable=False)
+        try:
+            write_whole(self._note, orjson.dumps(self._said), durable=False)
+        except (OSError, DiskFull) as error:  # the lock is what counts
+            self._forget()
+            logger.warning("Who serves the jobs could not be written down: %s", error)
         return self
 
     def __exit__(
@@ -46,8 +54,12 @@ class Tenancy:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._note.unlink(missing_ok=True)
+        self._forget()
         self._lock.release()
+
+    def _forget(self) -> None:
+        with suppress(OSError):  # somebody on Windows reads it just now
+            self._note.unlink(missing_ok=True)
 
 
 def _already_up(jobs: Path, note: Path) -> AlreadyUp:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import psutil
@@ -25,6 +26,9 @@ WARM_S = 60.0  # for a spare to start and import, on a machine that has better t
 AGAIN_S = 30.0  # between two tries to have a spare
 NEEDS = 1_000_000_000  # bytes of memory that must be left: a spare takes about 75 MB of them
 STOP_S = 3.0
+IDLE_S = 5.0  # one that starts is never idle for so long
+LOOK_S = 0.5
+BUSY_S = 0.01  # of processor time between two looks: one that waits in vain takes less
 
 logger = logging.getLogger(__name__)
 
@@ -82,29 +86,68 @@ class WorkerKernels:
         value: str | None = None,
         *,
         answer_s: float,
-        is_new: bool = True,
+        is_new: bool = False,
+        most_s: float = 0.0,
     ) -> Any:
         """Run code in a kernel; the content of its answer. `is_new`: it may not listen yet, which is waited for.
+        `most_s`: how long it is waited for while it is at work: on a busy machine its imports take their time.
 
         Raises TimeoutError; RuntimeError if it dies meanwhile.
         """
-        client = self._kernels.get_kernel(kernel_id).client()
+        kernel = self._kernels.get_kernel(kernel_id)
+        client = kernel.client()
         client.start_channels()
+        most_s = max(answer_s, most_s)
         try:
-            async with asyncio.timeout(answer_s):
+            async with asyncio.timeout(answer_s) as limit, contextlib.AsyncExitStack() as stack:
+                if most_s > answer_s:
+                    pid = getattr(kernel.provisioner, "pid", None)
+                    await stack.enter_async_context(while_busy(limit, pid, most_s=most_s))
                 if is_new:
-                    await client.wait_for_ready(timeout=answer_s)
+                    # without its own limit, which goes by the clock on the wall: that may jump
+                    await client.wait_for_ready()
                 reply = await client.execute(
                     code,
                     store_history=False,
                     allow_stdin=False,
                     user_expressions={"started": value} if value else {},
                     reply=True,
-                    timeout=answer_s,
+                    timeout=most_s,
                 )
         finally:
             client.stop_channels()
         return reply["content"]
+
+
+@contextlib.asynccontextmanager
+async def while_busy(
+    limit: asyncio.Timeout, pid: int | None, *, most_s: float, idle_s: float = IDLE_S
+) -> AsyncIterator[None]:
+    """Have a limit in time put off while a process takes processor time, up to `most_s` from now; it is over when the
+    process has been idle for `idle_s`."""
+    if pid is None:
+        yield
+        return
+    task = asyncio.create_task(_put_off(limit, pid, most_s, idle_s), name="wait while it is busy")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _put_off(limit: asyncio.Timeout, pid: int, most_s: float, idle_s: float) -> None:
+    loop = asyncio.get_running_loop()
+    last, known_s = loop.time() + most_s, 0.0
+    with contextlib.suppress(psutil.Error):  # it ended: whoever waits for it hears of that
+        process = psutil.Process(pid)
+        while True:
+            taken_s = sum(process.cpu_times()[:2])
+            when = min(last, loop.time() + idle_s)
+            if taken_s - known_s > BUSY_S and when > (limit.when() or 0.0):
+                limit.reschedule(when)
+            known_s = taken_s
+            await asyncio.sleep(LOOK_S)
 
 
 class Spare:
@@ -170,7 +213,7 @@ class Spare:
             return  # a picture needs it more
         self._kernel_id = await self._kernels.start(self._name)
         said = await self._kernels.execute(
-            self._kernel_id, self._code, self._value, answer_s=WARM_S
+            self._kernel_id, self._code, self._value, answer_s=WARM_S, is_new=True
         )
         said = said.get("user_expressions", {}).get("started", said)
         self._is_warm = said["status"] == "ok"

@@ -65,8 +65,17 @@ class Claims(JobFiles):
         self._abandoned: dict[str, float] = {}
 
     def presence(self, name: str = "worker") -> Presence:
-        """Register this process as a worker, until the presence is ended or the process dies."""
-        return Presence(self.layout.workers, name=name, clock=self._clock, lease_s=self.lease_s)
+        """Register this process as a worker, until the presence is ended or the process dies.
+
+        Raises DiskFull, StoreBusy.
+        """
+        return Presence(
+            self.layout.workers,
+            name=name,
+            clock=self._clock,
+            lease_s=self.lease_s,
+            disk=self._disk,
+        )
 
     def claim(
         self,

@@ -14,9 +14,13 @@ from pathlib import Path
 import orjson
 
 from orchestrator.errors import StoreBusy
+from orchestrator.files import DISK, Disk, write_whole
 from orchestrator.locks import KernelLock
 
 LEASE_S = 15.0  # a heartbeat that has not moved for this long, seen by the observer's own clock, is a hang
+LEAST_NS = (
+    1_000_000  # Windows counts in 100 ns, some shares in microseconds; a beat comes every second
+)
 HOST = socket.gethostname()
 
 
@@ -49,14 +53,17 @@ class Presence:
         name: str = "worker",
         clock: Callable[[], float] = monotonic,
         lease_s: float = LEASE_S,
+        disk: Disk = DISK,
     ) -> None:
+        """Raises DiskFull, StoreBusy."""
         self.id = f"{name}-{uuid.uuid4().hex[:12]}"
         self._path = folder / self.id
         self._clock = clock
         self._lease_s = lease_s
         self._process = os.getpid()
         said = {"name": name, "pid": self._process, "host": HOST}
-        self._path.write_bytes(orjson.dumps(said))
+        # its draft lies outside: whoever looks for workers would see it
+        write_whole(self._path, orjson.dumps(said), temp=folder.parent, disk=disk)
         self._lock = KernelLock(_lock_file(self._path))
         self._take_lock()
         self._beat_ns = 0
@@ -71,8 +78,8 @@ class Presence:
 
     def beat(self) -> None:
         """Show that the worker's loop still turns."""
-        # the mtime must move even when the wall clock stands still or goes back
-        self._beat_ns = max(self._beat_ns + 1, time.time_ns())
+        # the mtime must move even when the wall clock stands still or goes back, and by as much as a drive notes down
+        self._beat_ns = max(self._beat_ns + LEAST_NS, time.time_ns())
         try:
             os.utime(self._path, ns=(self._beat_ns, self._beat_ns))
         except FileNotFoundError:  # somebody emptied .lab: be seen again

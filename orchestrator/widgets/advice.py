@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from orchestrator.diagnosis import Diagnosis, diagnose
+from orchestrator.diagnosis import Context, Diagnosis, diagnose
 from orchestrator.diagnosis.rules import UNKNOWN
 from orchestrator.jobs import Job, one_line
 from orchestrator.remedies import can_be_mended, question
@@ -13,14 +13,14 @@ from orchestrator.remedies import can_be_mended, question
 MAX_TITLE = 90  # characters of a button
 
 
-def advice(job: Job) -> dict[str, Any] | None:
+def advice(job: Job, context: Context | None = None) -> dict[str, Any] | None:
     """The diagnosis of a job that failed or is held, as a page shows it; None for any other.
 
-    Nothing is looked at: what is around the job counts when a button is pressed.
+    `context`: what was around it when it failed. What is around it when a button is pressed is looked at then.
     """
     if not can_be_mended(job):
         return None
-    said = diagnose(job.failure, job=job)
+    said = diagnose(job.failure, job=job, context=context)
     if said.rule == UNKNOWN.name and job.failure is not None and job.failure.remedy:
         # no rule knows more than whoever told of the failure
         said = replace(said, remedy=job.failure.remedy)

@@ -21,6 +21,7 @@ from orchestrator.jobs import Job, one_line
 from orchestrator.lab import Lab
 from orchestrator.statistics import History, Statistics, Window
 from orchestrator.widgets.advice import advice
+from orchestrator.widgets.around import Around
 from orchestrator.widgets.heartbeat import Heartbeat
 from orchestrator.widgets.mending import Mending
 from orchestrator.widgets.money import panel
@@ -93,6 +94,7 @@ class DiagnosticsView(LiveView):
         self._plotted: object = None  # what the plots on the page were drawn from
         self._plotting: asyncio.Task[None] | None = None
         self._looks: dict[str, tuple[float, asyncio.Task[None]]] = {}  # begun at, the look
+        self._around = Around(self, lab, then=self.redraw)
         self._failed: dict[str, Job] = {}  # the newest failed job of each kind, as it was last read
         self._past_plots: dict[str, Any] = {}
         super().__init__(lab)
@@ -113,7 +115,7 @@ class DiagnosticsView(LiveView):
     async def refresh(self) -> None:
         """Show the figures and the log as they are now, and the disks as they were some seconds ago."""
         figures = await asyncio.to_thread(self._figures)
-        diagnoses = await asyncio.to_thread(self._diagnoses, figures)
+        failed = await asyncio.to_thread(self._newest_failed, figures)
         log = await asyncio.to_thread(self._log, self._log_file)
         corrupt = await asyncio.to_thread(lambda: len(self._lab.store.quarantine.files()))
         places = self.places
@@ -123,7 +125,7 @@ class DiagnosticsView(LiveView):
             self._places_at = time.monotonic()
         with self.hold_sync():
             self.figures = figures.model_dump(mode="json", by_alias=True)
-            self.diagnoses = diagnoses
+            self.diagnoses = self._diagnoses(failed)
             self.log = log
             self.places = places
             self.corrupt = corrupt
@@ -179,8 +181,8 @@ class DiagnosticsView(LiveView):
         self.past = found
         self._plot_if_due()
 
-    def _diagnoses(self, figures: Statistics) -> dict[str, dict[str, Any]]:
-        """Why the newest job of each kind of failure failed, and what a machine can do about it."""
+    def _newest_failed(self, figures: Statistics) -> dict[str, Job]:
+        """The newest job of each kind of failure. Blocks on the disk."""
         seen: dict[str, Job] = {}
         for group in figures.failures:
             known = self._failed.get(group.kind)
@@ -189,7 +191,11 @@ class DiagnosticsView(LiveView):
             if known is not None:
                 seen[group.kind] = known
         self._failed = seen
-        said = {kind: (job, advice(job)) for kind, job in seen.items()}
+        return seen
+
+    def _diagnoses(self, failed: dict[str, Job]) -> dict[str, dict[str, Any]]:
+        """Why each of these jobs failed, and what a machine can do about it."""
+        said = {kind: (job, advice(job, self._around(job))) for kind, job in failed.items()}
         return {kind: {"job": job.id, **each} for kind, (job, each) in said.items() if each}
 
     def _figures(self) -> Statistics:
@@ -289,14 +295,20 @@ class DiagnosticsView(LiveView):
 
     async def _send_report(self, message: Message) -> None:
         said = await self._lab.health()
-        text = await asyncio.to_thread(self._report, said)
+        figures, failed = await asyncio.to_thread(self._summary)
+        known = self._diagnoses(failed)
+        text = await asyncio.to_thread(self._report, said, figures, known)
         self.send({"kind": "report", "number": message.get("number"), "text": text})
 
-    def _report(self, said: health.HealthReport) -> str:
+    def _summary(self) -> tuple[Statistics, dict[str, Job]]:
+        figures = History(self._lab.store).summary(Window(self.window), zone=zone_of(self._zone))
+        return figures, self._newest_failed(figures)
+
+    def _report(
+        self, said: health.HealthReport, figures: Statistics, known: dict[str, dict[str, Any]]
+    ) -> str:
         settings, store = self._lab.settings, self._lab.store
         lines = logs.newest(self._lab.paths, REPORT_LINES, settings=settings)
-        figures = History(store).summary(Window(self.window), zone=zone_of(self._zone))
-        known = self._diagnoses(figures)
         return report(said, figures, lines, diagnoses=known, settings=settings, now=store.now())
 
 

@@ -8,6 +8,7 @@ import traitlets
 
 from orchestrator.handles import JobHandle
 from orchestrator.jobs import Job, Progress, Status
+from orchestrator.widgets.around import Around
 from orchestrator.widgets.mending import Mending
 from orchestrator.widgets.rows import live, row
 from orchestrator.widgets.thumbnails import THUMBNAILS, picture_path
@@ -30,6 +31,7 @@ class JobView(LiveView):
     def __init__(self, handle: JobHandle) -> None:
         self._handle = handle
         self._over = False
+        self._around = Around(self, handle.lab, then=self.redraw)
         super().__init__(handle.lab, job_id=handle.id, row=row(handle.job))
         self._actions |= {
             "cancel": self._cancel,
@@ -48,7 +50,7 @@ class JobView(LiveView):
         banner = {} if job.is_terminal else await asyncio.to_thread(worker_banner, self._lab)
         pictures = await asyncio.to_thread(self._pictures, job)
         with self.hold_sync():
-            self.row = row(job)
+            self.row = row(job, self._around(job))
             self.progress = live(progress) or {}
             self.preview = (progress.preview if progress else None) or b""
             self.pictures = pictures

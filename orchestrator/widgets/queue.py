@@ -15,6 +15,7 @@ from orchestrator.errors import InvalidTransition
 from orchestrator.jobs import Job, Progress, Status, one_line
 from orchestrator.lab import Lab
 from orchestrator.remedies import may_pay_again
+from orchestrator.widgets.around import Around
 from orchestrator.widgets.choices import title
 from orchestrator.widgets.mending import Mending
 from orchestrator.widgets.rows import live, row, short_id
@@ -62,6 +63,7 @@ class QueuePanel(LiveView):
     size = traitlets.Int(PAGE).tag(sync=True)
 
     def __init__(self, lab: Lab) -> None:
+        self._around = Around(self, lab, then=self.redraw)
         super().__init__(lab, filter={"status": "", "backend": "", "text": ""})
         self._actions |= {
             "run": self._on_a_job(lab.run),
@@ -83,7 +85,7 @@ class QueuePanel(LiveView):
         """Show the page as the jobs are now."""
         look = await asyncio.to_thread(self._look, self.offset, dict(self.filter))
         with self.hold_sync():
-            self.rows = [row(job) for job in look.jobs]
+            self.rows = [row(job, self._around(job)) for job in look.jobs]
             self.total = look.total
             self.offset = look.offset
             self.counts = _by_status(look.counts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from orchestrator import backends
+from orchestrator.diagnosis import Context
 from orchestrator.jobs import Job, Progress, Status, one_line
 from orchestrator.remedies import may_pay_again
 from orchestrator.widgets.advice import advice
@@ -46,8 +47,9 @@ NO_WORKER = {
 }
 
 
-def row(job: Job) -> dict[str, Any]:
-    """A job as the queue and the view of one job show it, without its live progress."""
+def row(job: Job, context: Context | None = None) -> dict[str, Any]:
+    """A job as the queue and the view of one job show it, without its live progress. `context`: what was around it
+    when it failed."""
     backend = backends.BACKENDS.get(job.backend)
     text = one_line(job.prompt)
     return {
@@ -67,7 +69,7 @@ def row(job: Job) -> dict[str, Any]:
         "finished": job.finished_at.isoformat() if job.finished_at else None,
         "pictures": len(job.result.files) if job.result and job.status is Status.DONE else 0,
         "cost": job.result.cost.amount if job.result and job.result.cost else "",
-        "failure": failure(job),
+        "failure": failure(job, context),
         "ambiguous": may_pay_again(job),
         "actions": actions(job),
         "settings": settings(job),
@@ -117,9 +119,12 @@ def _moves(job: Job) -> list[str]:
     return [*up, *(["lower"] if job.priority > -MAX_PRIORITY else [])]
 
 
-def failure(job: Job) -> dict[str, Any] | None:
-    """What went wrong, why, and what to do, of a job that failed or is about to be tried again."""
-    known = advice(job)
+def failure(job: Job, context: Context | None = None) -> dict[str, Any] | None:
+    """What went wrong, why, and what to do, of a job that failed or is about to be tried again.
+
+    `context`: what was around it when it failed.
+    """
+    known = advice(job, context)
     if job.failure is None and known is not None:  # a file of the old system
         said = job.result.error if job.result else None
         return {"text": one_line(said or "It failed"), "kind": "unclassified", **known}

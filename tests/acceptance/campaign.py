@@ -41,6 +41,7 @@ from bench_recovery import bare_kernel, p95
 from served_lab import TOKEN, free_port
 
 from orchestrator.diagnosis import diagnose
+from orchestrator.errors import OrchestratorError
 from orchestrator.jobs import TERMINAL, Job, Status, prompt_id
 from orchestrator.lab import Lab
 from orchestrator.services import RestartPolicy
@@ -52,6 +53,7 @@ LASTS_S = 4.0  # a wire that is cut, a disk that is full
 AIM_S = 15.0  # to recover, on a machine on which a bare kernel starts within BARE_S
 BARE_S = 0.8
 LIMIT_S = 90.0  # after the last fault
+STUCK_S = 30.0  # without any job that ends: nobody works them off any more
 SERVICES = ("panel", "comfyui", "worker", "monitor", "guardian")
 RUBBISH = (b"", b"{", b"\0" * 500, b"[]", b'{"id": 1}')
 JUMPS_S = (20, 3600, -3600, 86_400, -7200)
@@ -355,8 +357,7 @@ class Campaign:
         for process in self._processes():
             with contextlib.suppress(psutil.Error):
                 command = " ".join(process.cmdline())
-                # a ComfyUI outlives its guardian, which is meant; a stopped kernel whose server was killed cannot end
-                if "main.py" not in command and process.status() != psutil.STATUS_STOPPED:
+                if "main.py" not in command:  # a ComfyUI outlives its guardian, which is meant
                     self.verdict.left_behind.append(command[-120:])
                 process.kill()
 
@@ -374,9 +375,11 @@ class Campaign:
         while not self._is_over.wait(60 / JOBS_PER_MINUTE):
             n += 1
             at = time.monotonic()
-            job_id = self._submit(n)
-            with self._lock:
-                self._acknowledged[job_id] = at
+            # a lock that a stopped worker holds: whoever asked is told no, and nothing is promised
+            with contextlib.suppress(OrchestratorError):
+                job_id = self._submit(n)
+                with self._lock:
+                    self._acknowledged[job_id] = at
 
     def _submit(self, n: int) -> str:
         """Over REST; while there is no server, as a notebook does."""
@@ -547,24 +550,27 @@ class Campaign:
             return None
 
     def _rest(self) -> None:
-        """Let everything come to an end that can."""
+        """Let everything come to an end that can: all is well again, then what waits is worked off."""
         end = time.monotonic() + LIMIT_S
         while time.monotonic() < end:
             self._tick()
             with self._lock:
-                jobs = [self._job(each) for each in self._acknowledged]
                 ill = any(fault.well_at is None for fault in self._faults)
-            unended = [job for job in jobs if job is not None and job.status not in TERMINAL]
-            if not ill and len(unended) < 2 and not self._ending:  # the load goes on
+            if not ill and not self._ending:
                 break
             time.sleep(0.5)
         self._is_over.set()
-        end = time.monotonic() + 20
-        while time.monotonic() < end and self._unended():
+        left, since = len(self._unended()), time.monotonic()
+        while left and time.monotonic() - since < STUCK_S:
             self._tick()
+            time.sleep(0.5)
+            if (now := len(self._unended())) != left:
+                left, since = now, time.monotonic()
 
     def _unended(self) -> list[str]:
-        jobs = (self._job(each) for each in self._acknowledged)
+        with self._lock:
+            known = list(self._acknowledged)
+        jobs = (self._job(each) for each in known)
         return [job.id for job in jobs if job is not None and job.status not in TERMINAL]
 
     # -------------------------------------------------------------------------- the verdict

@@ -32,6 +32,7 @@ port = int(sys.argv[sys.argv.index("--port") + 1])
 print("a ComfyUI begins", flush=True)
 serve(port)
 """
+FOREIGN = "of-somebody-else"  # a key that this lab does not know
 
 
 @asynccontextmanager
@@ -377,11 +378,13 @@ def test_a_small_disk_may_be_fuller_than_a_large_one() -> None:
 
 
 def test_a_bug_report_holds_what_is_needed_and_no_key(tmp_path: Path) -> None:
+    told: list[str] = []
+
     async def never() -> Trouble | None:
-        return Trouble(f"it fell over {KEY}\n# Forged heading")
+        return Trouble(f"it fell over {KEY} and api_key={FOREIGN}\n# Forged heading")
 
     async def fails() -> None:
-        raise OSError("no such program")
+        raise OSError(f"no such program for token={FOREIGN}")
 
     async def story(lab: Lab) -> Path:
         job = make_job(f"a fox with {KEY} in its mouth ````")
@@ -394,13 +397,16 @@ def test_a_bug_report_holds_what_is_needed_and_no_key(tmp_path: Path) -> None:
             await until(lambda: list(reports.glob("*.md")))
             await until(lambda: len([e for e in events(lab) if e["event"] == "restart"]) > 2)
             (report,) = reports.iterdir()
+            note = health.guardian_file(lab.paths)
+            await until(lambda: b"no such program" in note.read_bytes())
+            told.append(note.read_text())
             return report
 
     with make_lab(tmp_path) as lab:
         report = asyncio.run(story(lab))
         text = report.read_text()
-        everything = [text, (lab.paths.logs / "guardian.jsonl").read_text()]
-    assert not any(KEY in each for each in everything)
+        everything = [text, (lab.paths.logs / "guardian.jsonl").read_text(), *told]
+    assert not any(key in each for each in everything for key in (KEY, FOREIGN))
     assert "\n# Forged" not in text
     for part in ("## Versions", "## Health", "## Jobs at work", "line 79", "line 30", '"well"'):
         assert part in text

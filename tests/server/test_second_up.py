@@ -16,7 +16,10 @@ import pytest
 from listener import Listener
 from served_lab import ServedLab, free_port, until
 
+from orchestrator.errors import AlreadyUp
 from orchestrator.jobs import Status
+from orchestrator.lab import Lab
+from orchestrator.server.tenancy import Tenancy
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +104,15 @@ def test_when_the_first_is_gone_another_can_start(
             second.stop()
     finally:
         first.stop()
+
+
+def test_a_disk_that_has_no_room_for_the_note_keeps_nobody_from_serving(tmp_path: Path) -> None:
+    (tmp_path / "paths.json").write_text("{}")
+    with Lab.open(tmp_path) as lab:
+        (lab.store.layout.lab / "server.json").mkdir()  # so that no file can take its place
+        with (
+            Tenancy(lab, url="http://127.0.0.1:1", port=1),
+            pytest.raises(AlreadyUp),
+            Tenancy(lab, url="http://127.0.0.1:2", port=2),
+        ):
+            pass

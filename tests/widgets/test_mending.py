@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from page import connect, press, until
 
 from orchestrator.jobs import Failure, Job, Status
 from orchestrator.lab import Lab
-from orchestrator.testing import Engine, make_job, make_lab
+from orchestrator.testing import Engine, Faults, make_job, make_lab
 from orchestrator.widgets import QueuePanel
 from orchestrator.widgets.diagnostics import DiagnosticsView
 from orchestrator.widgets.job import JobView
@@ -21,6 +22,7 @@ from orchestrator.widgets.rows import row
 UNKNOWN_SAMPLER = Failure(kind="unknown_sampler", message="No sampler 'eulr'")
 NO_MEMORY = Failure(kind="out_of_memory", message="CUDA out of memory")
 UNREACHABLE = Failure(kind="unreachable", message="Connection refused")
+TIMEOUT = Failure(kind="timeout", message="It did not answer in time")
 REFUSED = Failure(kind="moderated", message="It was refused")
 SMALL = {"width": 64, "height": 64, "steps": 1}
 
@@ -70,6 +72,62 @@ def test_a_failed_row_says_why_what_to_do_and_what_can_be_done_about_it(lab: Lab
     (action,) = failure["actions"]
     assert (action["name"], action["question"]) == ("retry_smaller", "")
     assert "704x704" in action["title"]
+
+
+def put_timeout(lab: Lab, host: str, *, ago: timedelta = timedelta(0)) -> Job:
+    """A job that waited for a server in vain."""
+    job, now = make_job(), lab.store.now() - ago
+    begun = job.claim(worker="w", host="h", slot=None, now=now)
+    begun = begun.begin_attempt(service="comfyui", host=host, now=now)
+    return lab.store.create(begun.fail(TIMEOUT, now=now))
+
+
+def cause(panel: QueuePanel, job: Job) -> str:
+    return next(str(each["failure"]["cause"]) for each in panel.rows if each["id"] == job.id)
+
+
+def test_a_timeout_at_a_server_with_nothing_to_do_is_told_from_one_at_a_busy_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(monkeypatch)
+
+    async def story() -> None:
+        async with Engine(faults=Faults(step_delay_s=0.5)) as engine:
+            with make_lab(tmp_path, comfy_url=engine.url) as lab:
+                alone = put_timeout(lab, engine.url)
+                panel = QueuePanel(lab)
+                await until(lambda: panel.ready and "empty queue" in cause(panel, alone))
+                async with lab.worker():
+                    for n in range(2):
+                        await asyncio.to_thread(lab.submit, f"number {n}", params={"steps": 50})
+                    await until(lambda: engine.queue.remaining() > 1)
+                    queued = put_timeout(lab, engine.url)
+                    shown = JobView(lab.job(queued.id))
+                    await until(lambda: "2 prompts" in shown.row["failure"]["cause"])
+                    assert "empty queue" in cause(panel, alone), "as it was when it failed"
+                    shown.close()
+                panel.close()
+
+    asyncio.run(story())
+
+
+def test_the_queue_of_today_says_nothing_of_the_timeout_of_yesterday(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(monkeypatch)
+
+    async def story() -> None:
+        async with Engine() as engine:
+            with make_lab(tmp_path, comfy_url=engine.url) as lab:
+                old = put_timeout(lab, engine.url, ago=timedelta(days=1))
+                panel = QueuePanel(lab)
+                await until(lambda: panel.ready)
+                new = put_timeout(lab, engine.url)
+                await until(lambda: len(panel.rows) > 1 and "empty queue" in cause(panel, new))
+                assert "longer than it was given" in cause(panel, old)
+                panel.close()
+
+    asyncio.run(story())
 
 
 def test_a_job_of_the_old_system_that_failed_without_a_reason_is_diagnosed_too(lab: Lab) -> None:

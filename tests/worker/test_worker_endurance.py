@@ -152,6 +152,44 @@ async def test_nothing_is_bought_while_there_is_no_space_for_the_receipt(tmp_pat
     assert len(shop.bfl.charges) == 1
 
 
+class FullDisk(Disk):
+    """Has no space for a file of a folder until it is made."""
+
+    def __init__(self, folder: Path) -> None:
+        self.refused = 0
+        self.is_full = True
+        self._folder = folder
+
+    def replace(self, source: Path | str, target: Path | str) -> None:
+        if self.is_full and Path(target).parent == self._folder:
+            self.refused += 1
+            raise OSError(errno.ENOSPC, "No space left on device")
+        super().replace(source, target)
+
+
+@in_loop
+async def test_a_worker_that_is_started_on_a_full_disk_waits_for_room_and_works(
+    tmp_path: Path,
+) -> None:
+    async with workshop(tmp_path) as shop:
+        disk = FullDisk(shop.lab.store.layout.workers)
+        async with shop.worker(disk=disk):
+            handle = await shop.submit()
+            await until(lambda: disk.refused > 1)
+            assert shop.lab.store.observer.workers() == []
+            disk.is_full = False
+            assert (await shop.end(handle)).status is Status.DONE
+
+
+@in_loop
+async def test_a_worker_that_waits_for_room_ends_when_it_is_told_to(tmp_path: Path) -> None:
+    async with workshop(tmp_path) as shop:
+        disk = FullDisk(shop.lab.store.layout.workers)
+        async with shop.worker(disk=disk):
+            await until(lambda: disk.refused)
+        assert shop.lab.store.observer.workers() == []
+
+
 @in_loop
 async def test_a_worker_whose_folder_is_gone_waits_quietly_and_goes_on_when_it_is_back(
     tmp_path: Path,
