@@ -12,7 +12,7 @@ from orchestrator import backends, inputs
 from orchestrator.attempts.asking import Request, files_of, is_there, request_of, workflow_for
 from orchestrator.attempts.held import Held, finish_even_if_cancelled
 from orchestrator.attempts.hosts import Host, Hosts
-from orchestrator.attempts.pictures import publish, recipe_of
+from orchestrator.attempts.pictures import publish, published, recipe_of
 from orchestrator.catalogue import Catalogue
 from orchestrator.connectors.comfyui import ComfyUI, RemoteFile, Workflow
 from orchestrator.errors import (
@@ -94,6 +94,13 @@ class ComfyUIService:
         began, ahead = time.monotonic(), host.busy
         try:
             files = await self._run(held, host, held.job.attempts[-1].remote_id or "")
+        except PromptVanished:
+            # the server's history may have gone after a worker had published, and before it could say so
+            folder = self._paths.drop_out
+            there = await held.call(published, held.job, folder=folder) if held.adopted else []
+            if not there:
+                raise
+            return there, None
         except ServiceUnreachable:
             self._hosts.note_away(url)
             raise

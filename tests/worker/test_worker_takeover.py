@@ -76,6 +76,38 @@ async def test_a_killed_workers_prompt_is_adopted_without_waiting_for_the_lease(
 
 
 @in_loop
+async def test_a_picture_that_was_published_is_the_jobs_even_if_the_server_forgot_it(
+    tmp_path: Path,
+) -> None:
+    def as_before(job: Job) -> Job:
+        """As a worker leaves it that is killed between its last two writes."""
+        (attempt,) = job.attempts
+        is_open = attempt.having(phase=Phase.SUBMITTED, finished_at=None)
+        return job.having(
+            status=Status.QUEUED, attempts=[is_open], result=None, finished_at=None, progress=None
+        )
+
+    async with workshop(tmp_path) as shop:
+        for batch_size, attempts in ((2, 1), (3, 2)):
+            handle = await shop.submit(batch_size=2)
+            async with shop.worker():
+                first = await shop.end(handle)
+            shop.lab.store.update(
+                handle.id,
+                lambda job, n=batch_size: as_before(job).having(
+                    params=job.params | {"batch_size": n}
+                ),
+            )
+            shop.engine.forget()
+            async with shop.worker():
+                job = await shop.end(handle)
+            assert (job.status, len(job.attempts)) == (Status.DONE, attempts)
+            assert first.result is not None
+            assert job.result is not None
+            assert (job.result.files == first.result.files) is (attempts == 1)
+
+
+@in_loop
 async def test_a_picture_that_was_finished_but_not_fetched_is_not_painted_again(
     tmp_path: Path,
 ) -> None:
