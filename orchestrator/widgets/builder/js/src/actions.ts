@@ -154,7 +154,7 @@ export const layOut = (session: Session) => {
     }
     for (const [index, box] of placed.groups) editor.set([...editor.level.base, "groups", index, "bounding"], box.map(Math.round));
   });
-  session.set({ fit: session.state.fit + 1 });
+  session.showAll();
 };
 
 export const groupSelected = (session: Session, title: string) => {

@@ -311,7 +311,7 @@ export const App = ({ section }: { section: HTMLElement }) => {
       F2: () => (focused || one) && ui.rename(focused || one),
       Delete: () => (need(), session.removeSelected()),
       Backspace: () => (need(), session.removeSelected()),
-      ".": () => void flow.current?.fitView({ padding: 0.08, maxZoom: 1 }),
+      ".": () => session.showAll(),
       "+": () => void flow.current?.zoomIn(),
       "=": () => void flow.current?.zoomIn(),
       "-": () => void flow.current?.zoomOut(),
@@ -383,7 +383,7 @@ export const App = ({ section }: { section: HTMLElement }) => {
           <button {...KEYS} className="lab-button lab-quiet" type="button" onClick={() => layOut(session)}>
             Lay out
           </button>
-          <button {...KEYS} className="lab-button lab-quiet" type="button" onClick={() => void flow.current?.fitView({ padding: 0.08, maxZoom: 1 })}>
+          <button {...KEYS} className="lab-button lab-quiet" type="button" onClick={() => session.showAll()}>
             Show all
           </button>
           <button {...KEYS} className="lab-button lab-quiet" type="button" onClick={exportApi}>

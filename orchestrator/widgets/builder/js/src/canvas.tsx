@@ -1,5 +1,5 @@
 // The canvas of one level: React Flow draws what the document says, and what is done there becomes changes of it.
-import { type Connection, type Edge, type EdgeChange, type FinalConnectionState, MiniMap, type Node, type NodeChange, ReactFlow, type ReactFlowInstance, useReactFlow } from "@xyflow/react";
+import { type Connection, type Edge, type EdgeChange, type FinalConnectionState, getViewportForBounds, MiniMap, type Node, type NodeChange, ReactFlow, type ReactFlowInstance, useReactFlow, useStore, useStoreApi } from "@xyflow/react";
 import { memo, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { bodyTop, membersOf } from "./arrange";
 import { definitionOf, linksOf, nodesOf } from "./graph";
@@ -13,6 +13,7 @@ import { type NodeView, type Slot, typeColor } from "./view";
 const NODE_TYPES = { lab: LabNode, group_: LabGroup };
 const ATTRIBUTES = KEYS as unknown as Record<string, string>;
 const SPOT = 10;
+const LEAST_ZOOM = 0.03;
 const MIME = "application/x-lab-node";
 
 const spots = (view: NodeView) => {
@@ -113,14 +114,23 @@ const useNodes = (views: NodeView[], groups: Raw[], selected: Set<string>, drag:
 const EMPTY_DRAG = new Map<string, { x: number; y: number }>();
 const NO_GROUPS: Raw[] = [];
 
+// What is to be shown is known before anything is drawn, so this waits for nothing that React Flow measures.
 const Follow = () => {
   const session = useSession();
   const flow = useReactFlow();
+  const store = useStoreApi();
+  const isLaid = useStore((state) => state.width > 0 && state.height > 0);
   const fit = useState_((state) => state.fit);
   const center = useState_((state) => state.center);
   useEffect(() => {
-    void flow.fitView({ padding: 0.08, maxZoom: 1, minZoom: 0.05 });
-  }, [fit, flow]);
+    const { width, height } = store.getState();
+    const groups: Raw[] = Array.isArray(session.level.graph.groups) ? session.level.graph.groups : NO_GROUPS;
+    const boxes = [...session.nodeViews().map((view) => [view.x, view.y, view.w, view.h]), ...groups.flatMap((group) => (Array.isArray(group?.bounding) ? [group.bounding.map((side: unknown) => Number(side) || 0)] : []))];
+    if (!isLaid || !boxes.length) return;
+    const [x, y] = [0, 1].map((side) => Math.min(...boxes.map((box) => box[side])));
+    const [right, bottom] = [0, 1].map((side) => Math.max(...boxes.map((box) => box[side] + box[side + 2])));
+    void flow.setViewport(getViewportForBounds({ x, y, width: Math.max(1, right - x), height: Math.max(1, bottom - y) }, width, height, LEAST_ZOOM, 1, 0.08));
+  }, [fit, isLaid, flow, session, store]);
   useEffect(() => {
     if (!center) return;
     const view = session.nodeViews().find((each) => each.id === center.id);
@@ -345,7 +355,7 @@ export const Canvas = memo(({ onFlow }: { onFlow(flow: ReactFlowInstance): void 
       onMoveStart={(_, { zoom }) => zoom >= FAR && frame.current?.classList.add("bd-moving")}
       onMoveEnd={() => frame.current?.classList.remove("bd-moving")}
       ref={frame}
-      minZoom={0.05}
+      minZoom={LEAST_ZOOM}
       maxZoom={2.5}
       onlyRenderVisibleElements
       deleteKeyCode={null}
@@ -358,8 +368,6 @@ export const Canvas = memo(({ onFlow }: { onFlow(flow: ReactFlowInstance): void 
       disableKeyboardA11y={false}
       autoPanOnNodeFocus
       proOptions={{ hideAttribution: false }}
-      fitView
-      fitViewOptions={{ padding: 0.08, maxZoom: 1 }}
       aria-label={level.isRoot ? "Workflow" : `Subgraph ${level.names.join(", ")}`}
     >
       {nodesOf(level.graph).length > 1 ? <MiniMap pannable zoomable ariaLabel="Overview" nodeClassName={(node) => (node.type === "group_" ? "bd-mini-group" : "bd-mini")} nodeStrokeWidth={0} /> : null}

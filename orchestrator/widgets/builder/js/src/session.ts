@@ -224,7 +224,7 @@ export class Session {
       path,
       selected: keep ? this.state.selected : BLANK,
       fit: keep ? this.state.fit : this.state.fit + 1,
-      ...(keep ? {} : { findings: [], place: {} }),
+      ...(keep ? {} : { findings: [], place: {}, center: null }),
       ...figures(message),
     });
     if (message.why) this.tell(message.why);
@@ -297,12 +297,15 @@ export class Session {
     this.set({ selected: new Set(ids) });
   }
   enter(id: string) {
-    this.set({ path: [...this.state.path, id], selected: BLANK });
+    this.set({ path: [...this.state.path, id], selected: BLANK, center: null });
   }
   leave(depth = this.state.path.length - 1) {
     if (depth < 0 || depth >= this.state.path.length) return;
     const came = this.state.path[depth];
-    this.set({ path: this.state.path.slice(0, depth), selected: new Set([came]) });
+    this.set({ path: this.state.path.slice(0, depth), selected: new Set([came]), center: null });
+  }
+  showAll() {
+    this.set({ fit: this.state.fit + 1 });
   }
   // Shows a node wherever it is, and focuses it.
   show(path: string[]) {

@@ -1,0 +1,421 @@
+"""The gates of the Builder's page: every template is opened by the real bundle in headless Chromium.
+
+Nothing stands between the page and the kernel's own `Document` but a model that hands their messages to and fro.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests" / "server"))
+from browser import chromium
+
+from orchestrator.widgets.builder import bundle
+from orchestrator.widgets.builder.document import Document
+from orchestrator.widgets.view import static
+from orchestrator.workflows.ui.plan import Widget
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page, Route
+
+    from orchestrator.workflows.ui import Plans
+
+ADDRESS = "http://builder.test"
+WINDOW = {"width": 1440, "height": 900}
+OPEN_MS = 100.0  # the median template
+TYPED = frozenset({"INT", "FLOAT", "STRING", "BOOLEAN"})
+EDITED = 3  # nodes that are tried until one has a field to type in
+HTML = """<!doctype html><meta charset="utf-8"><link rel="stylesheet" href="/builder.css">
+<style>body { margin: 0 } #here { height: 880px }</style><div id="here"></div>"""
+
+# The other half of the page: a model whose `send` goes to the kernel, and what a user does with keys and fields.
+SCRIPT = """async () => {
+  const heard = new Map();
+  const say = (message) => { for (const act of heard.get("msg:custom") ?? []) act(message, []); };
+  let busy = Promise.resolve();
+  const model = {
+    get: (name) => ({ run: {}, notice: {} })[name] ?? null,
+    on: (name, act) => heard.set(name, [...(heard.get(name) ?? []), act]),
+    off: () => undefined,
+    send: (message) => {
+      if (!["edit", "undo", "redo"].includes(message.action)) return;
+      busy = busy.then(() => window.kernel(JSON.stringify(message))).then((said) => JSON.parse(said).forEach(say));
+    },
+  };
+  const frame = () => new Promise(requestAnimationFrame);
+  const all = (what) => document.querySelectorAll(what);
+  const drawn = () => [all(".react-flow__node-lab").length, all(".react-flow__edge").length];
+  const until = async (look, most) => {
+    const began = performance.now();
+    while (performance.now() - began < most) {
+      const found = look();
+      if (found) return found;
+      await frame();
+    }
+    return look();
+  };
+  const key = (on, name, more = {}) => on.dispatchEvent(new KeyboardEvent("keydown", { key: name, bubbles: true, cancelable: true, ...more }));
+  const nodeOf = (id) => document.querySelector(`.react-flow__node-lab[data-id="${CSS.escape(id)}"]`);
+  const ids = (what) => [...all(what)].map((each) => each.getAttribute("data-id"));
+  const settled = async (nodes, links) => {
+    await until(() => { const [a, b] = drawn(); return a >= nodes && b >= links; }, 4000);
+  };
+  const level = () => ({ nodes: ids(".react-flow__node-lab"), links: ids(".react-flow__edge"), groups: all(".react-flow__node-group_").length });
+  window.gate = {
+    say,
+    async open(document_, expected) {
+      const began = performance.now();
+      say(document_);
+      await settled(expected.nodes, expected.links);
+      await frame();
+      return { ms: performance.now() - began, ...level() };
+    },
+    async enter(path, expected) {
+      document.querySelector(".bd-crumbs button")?.click();
+      await until(() => !document.querySelector(".bd-crumbs"), 2000);
+      for (const id of path) {
+        const host = await until(() => nodeOf(id), 3000);
+        if (!host) return { missing: id };
+        host.focus();
+        key(host, "Enter");
+        await frame();
+      }
+      await settled(expected.nodes, expected.links);
+      return level();
+    },
+    async top() {
+      document.querySelector(".bd-crumbs button")?.click();
+      await until(() => !document.querySelector(".bd-crumbs"), 2000);
+    },
+    async move(id) {
+      const node = await until(() => nodeOf(id), 3000);
+      node.focus();
+      key(node, " ");
+      await until(() => node.classList.contains("selected"), 2000);
+      key(node, "ArrowRight");
+      await busy;
+    },
+    async back() {
+      key(document.querySelector(".bd-canvas"), "z", { ctrlKey: true });
+      await busy;
+    },
+    async type(id) {
+      say({ kind: "findings", revision: 0, findings: [{ path: [id], input: "", type: "gate", message: "here", severity: "warning" }] });
+      (await until(() => document.querySelector(".bd-findings button"), 2000)).click();
+      await until(() => nodeOf(id), 1500);
+      const field = await until(() => nodeOf(id)?.querySelector(".bd-widget :is(input, textarea, .bd-switch)"), 400);
+      if (!field) return false;
+      if (field.matches("button")) field.click();
+      else {
+        const proto = field.matches("textarea") ? HTMLTextAreaElement.prototype : HTMLInputElement.prototype;
+        const number = field.getAttribute("role") === "spinbutton";
+        const write = (text) => Object.getOwnPropertyDescriptor(proto, "value").set.call(field, text);
+        field.focus();
+        write(number ? String(Math.abs(Number(field.value) - 1)) : `${field.value} typed`);
+        field.dispatchEvent(new Event("input", { bubbles: true }));
+        await frame();
+        field.blur();
+      }
+      await frame();
+      await busy;
+      return true;
+    },
+  };
+  const { default: widget } = await import("/builder.js");
+  widget.render({ model, el: document.getElementById("here") });
+  await until(() => document.querySelector(".bd-canvas"), 20000);
+  document.querySelectorAll(".bd-bar button").forEach((each) => each.textContent.match(/errors|warning/) && each.click());
+}"""
+
+
+@dataclass
+class Opened:
+    """What was seen of each template, by its name."""
+
+    templates: int = 0
+    levels: int = 0
+    nodes: int = 0
+    links: int = 0
+    loose: int = 0
+    milliseconds: list[float] = field(default_factory=list)
+    undrawn: dict[str, list[str]] = field(default_factory=dict)
+    thrown: dict[str, list[str]] = field(default_factory=dict)
+    changed: dict[str, str] = field(default_factory=dict)  # an edit and undo did not give the file
+    moved: int = 0
+    typed: int = 0
+    unreachable: list[str] = field(default_factory=list)  # subgraphs that nothing stands for
+
+    @property
+    def holds(self) -> bool:
+        """Whether every gate holds; that of time is for whoever knows the machine."""
+        return not (self.undrawn or self.thrown or self.changed) and self.moved == self.templates
+
+
+@dataclass(frozen=True)
+class LevelSeen:
+    """What is to be seen of one level of a document."""
+
+    path: tuple[str, ...]
+    nodes: frozenset[str]
+    links: frozenset[str]
+    loose: int  # links to or from nodes that are not in the file
+    groups: int
+
+
+def levels_of(document: Mapping[str, Any]) -> tuple[list[LevelSeen], list[str]]:
+    """The root and every subgraph, each once with a way into it; and the subgraphs without one.
+
+    Read from the JSON alone, by nothing of ours.
+    """
+    definitions = {
+        each["id"]: each for each in (document.get("definitions") or {}).get("subgraphs") or []
+    }
+    found = [_level((), document, is_root=True)]
+    ways: dict[str, tuple[str, ...]] = {}
+    waiting: list[tuple[tuple[str, ...], Mapping[str, Any]]] = [((), document)]
+    while waiting:
+        path, graph = waiting.pop(0)
+        for node in graph["nodes"]:
+            kind = node["type"]
+            if kind in definitions and kind not in ways:
+                ways[kind] = (*path, str(node["id"]))
+                found.append(_level(ways[kind], definitions[kind], is_root=False))
+                waiting.append((ways[kind], definitions[kind]))
+    return found, sorted(definitions.keys() - ways.keys())
+
+
+def _level(path: tuple[str, ...], graph: Mapping[str, Any], *, is_root: bool) -> LevelSeen:
+    nodes = frozenset() if is_root else frozenset({"-10", "-20"})
+    nodes |= {str(node["id"]) for node in graph["nodes"]}
+    links = [
+        (each[0], each[1], each[3])
+        if isinstance(each, list)
+        else (each["id"], each["origin_id"], each["target_id"])
+        for each in graph.get("links") or []
+    ]
+    drawable = {f"link:{each}" for each, *ends in links if {*map(str, ends)} <= nodes}
+    groups = len(graph.get("groups") or [])
+    return LevelSeen(path, nodes, frozenset(drawable), len(links) - len(drawable), groups)
+
+
+class Kernel:
+    """The kernel's side of one document: changes and undo, as `Builder` answers them."""
+
+    def __init__(self) -> None:
+        self.document = Document("{}")
+        self.refused: list[str] = []
+
+    def open(self, text: str) -> dict[str, Any]:
+        """A document to show. Returns the message for the page."""
+        self.document = Document(text, name="template", data=text.encode())
+        return self._told(keep=False)
+
+    def answer(self, said: str) -> str:
+        """What the page hears when it asks for a change."""
+        message = json.loads(said)
+        try:
+            if message["action"] == "edit":
+                self.document.change(message["ops"], base=message["base"], kind=message["kind"])
+                figures = self._figures()
+                told = {"kind": "edited", "by": message["page"], "serial": message["serial"]}
+                return json.dumps([told | {"ops": message["ops"]} | figures])
+            self.document.undo(base=message["base"])
+        except Exception as error:
+            self.refused.append(str(error))
+            return "[]"
+        return json.dumps([self._told(keep=True)])
+
+    def _told(self, *, keep: bool) -> dict[str, Any]:
+        told = {"kind": "document", "to": "", "why": "", "keep": keep, "text": self.document.text}
+        return told | self._figures()
+
+    def _figures(self) -> dict[str, Any]:
+        return {
+            "revision": self.document.revision,
+            "name": "template",
+            "saved": True,
+            "undo": self.document.can_undo,
+            "redo": self.document.can_redo,
+        }
+
+
+@contextmanager
+def editor(plans: Plans, kernel: Kernel, profile: Path, thrown: list[str]) -> Iterator[Page]:
+    """A page with the editor in it. What its scripts throw is added to `thrown`."""
+    files = {
+        "/": ("text/html", HTML),
+        "/builder.js": ("text/javascript", bundle.script()),
+        "/builder.css": ("text/css", static("lab.css") + bundle.style()),
+    }
+
+    def serve(route: Route) -> None:
+        kind, body = files.get(route.request.url.removeprefix(ADDRESS), ("text/plain", ""))
+        route.fulfill(status=200 if body else 404, content_type=kind, body=body)
+
+    with chromium(profile, viewport=WINDOW) as context:
+        page = context.new_page()
+        page.route("**/*", serve)
+        page.on("pageerror", lambda error: thrown.append(str(error)[:300]))
+        page.on(
+            "console",
+            lambda said: thrown.append(said.text[:300]) if said.type == "error" else None,
+        )
+        page.expose_function("kernel", kernel.answer)
+        page.goto(f"{ADDRESS}/")
+        page.evaluate(SCRIPT)
+        told = {"kind": "plans", "plans": plans.as_json(), "live": True, "address": "", "host": ""}
+        page.evaluate("told => window.gate.say(told)", told)
+        yield page
+
+
+def measure(files: Sequence[Path], plans: Plans, *, progress: bool = False) -> Opened:
+    """Open every template, enter every level of it, change it and take that back."""
+    found = Opened()
+    kernel = Kernel()
+    thrown: list[str] = []
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
+        editor(plans, kernel, Path(profile), thrown) as page,
+    ):
+        for file in files:
+            text = file.read_bytes().decode()
+            document = json.loads(text)
+            if not isinstance(document, dict) or not isinstance(document.get("nodes"), list):
+                continue  # an index beside them
+            found.templates += 1
+            _one(page, kernel, file.stem, text, document, plans, found)
+            if thrown:
+                found.thrown[file.stem] = [*thrown]
+                thrown.clear()
+            if progress and found.templates % 50 == 0:
+                bad = sorted(found.undrawn.keys() | found.thrown.keys() | found.changed.keys())
+                print(f"  {found.templates} opened; not as they should be: {bad}", flush=True)
+    return found
+
+
+def _one(
+    page: Page,
+    kernel: Kernel,
+    name: str,
+    text: str,
+    document: dict[str, Any],
+    plans: Plans,
+    found: Opened,
+) -> None:
+    levels, lost = levels_of(document)
+    found.unreachable += [f"{name}: {each}" for each in lost]
+    faults: list[str] = []
+    for level in levels:
+        expected = {"nodes": len(level.nodes), "links": len(level.links)}
+        if level.path:
+            call, given = "([p, e]) => window.gate.enter(p, e)", [list(level.path), expected]
+        else:
+            call, given = "([d, e]) => window.gate.open(d, e)", [kernel.open(text), expected]
+        seen = page.evaluate(call, given)
+        if "ms" in seen:
+            found.milliseconds.append(seen["ms"])
+        faults += [f"{'/'.join(level.path)} {each}" for each in _undrawn(level, seen)]
+        found.levels += 1
+        found.nodes += len(level.nodes)
+        found.links += len(level.links)
+        found.loose += level.loose
+    if faults:
+        found.undrawn[name] = faults
+    page.evaluate("() => window.gate.top()")
+    _edit(page, kernel, name, text, document, plans, found)
+
+
+def _undrawn(level: LevelSeen, seen: Mapping[str, Any]) -> Iterator[str]:
+    if "missing" in seen:
+        yield f"node {seen['missing']} cannot be entered"
+        return
+    for what, wanted in (("nodes", level.nodes), ("links", level.links)):
+        here = set(seen[what])
+        if missing := sorted(wanted - here):
+            yield f"{len(missing)} of {len(wanted)} {what} are missing: {missing[:5]}"
+        if extra := sorted(here - wanted):
+            yield f"{what} are drawn that are not in the file: {extra[:5]}"
+    if seen["groups"] != level.groups:
+        yield f"{seen['groups']} of {level.groups} groups are drawn"
+
+
+def _edit(
+    page: Page,
+    kernel: Kernel,
+    name: str,
+    text: str,
+    document: dict[str, Any],
+    plans: Plans,
+    found: Opened,
+) -> None:
+    nodes = document["nodes"]
+    if not nodes:
+        found.moved += 1
+        return
+    page.evaluate("id => window.gate.move(id)", str(nodes[0]["id"]))
+    now = json.loads(kernel.document.text)
+    for each, was in zip(now["nodes"], nodes, strict=False):
+        if each["id"] == nodes[0]["id"]:
+            found.moved += each["pos"] != was["pos"]
+            each["pos"] = was["pos"]
+    if now != document:
+        found.changed[name] = "moving a node changed more than its place"
+    _back(page, kernel, name, text, found, "a node was moved")
+    for node_id in list(_with_fields(nodes, plans))[:EDITED]:
+        page.evaluate("id => window.gate.type(id)", node_id)
+        if kernel.document.text != text:
+            found.typed += 1
+            break
+    _back(page, kernel, name, text, found, "a value was typed")
+    if kernel.refused:
+        found.changed[name] = f"refused: {kernel.refused}"
+        kernel.refused.clear()
+
+
+def _with_fields(nodes: Sequence[Mapping[str, Any]], plans: Plans) -> Iterator[str]:
+    """Ids of nodes that something can be typed into, or switched."""
+    for node in nodes:
+        plan = plans.get(node["type"])
+        linked = {each["name"] for each in node.get("inputs") or [] if each.get("link") is not None}
+        if plan is not None and any(
+            isinstance(each, Widget) and each.kind in TYPED and each.name not in linked
+            for each in plan.entries
+        ):
+            yield str(node["id"])
+
+
+def _back(page: Page, kernel: Kernel, name: str, text: str, found: Opened, what: str) -> None:
+    if kernel.document.text == text:
+        return
+    page.evaluate("() => window.gate.back()")
+    if kernel.document.text != text or kernel.document.data() != text.encode():
+        found.changed[name] = f"undo did not give the file, after {what}"
+
+
+def report(found: Opened) -> bool:
+    """Print what was found. Whether every gate holds."""
+    print(
+        f"{found.templates} templates opened: {found.levels} levels, {found.nodes} nodes, "
+        f"{found.links} links; {found.loose} links more lead to nodes that are not in their files"
+    )
+    for name, lines in [*found.undrawn.items(), *found.thrown.items()]:
+        print(f"  {name}: {'; '.join(lines)[:300]}")
+    for name, line in found.changed.items():
+        print(f"  {name}: {line}")
+    if found.unreachable:
+        print(f"  subgraphs that no node stands for: {len(found.unreachable)}")
+    times = sorted(found.milliseconds)
+    p95 = times[int(len(times) * 0.95)]
+    median = statistics.median(times)
+    print(f"a template opens in {median:.0f} ms (median), {p95:.0f} ms (p95), {times[-1]:.0f} ms (most)")
+    print(f"moved and taken back: {found.moved}; typed and taken back: {found.typed}")
+    return found.holds and median <= OPEN_MS
