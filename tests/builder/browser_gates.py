@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests" / "server"))
 from browser import chromium
 
+from orchestrator.errors import OrchestratorError
 from orchestrator.widgets.builder import bundle
 from orchestrator.widgets.builder.document import Document
 from orchestrator.widgets.view import static
@@ -37,104 +38,7 @@ EDITED = 3  # nodes that are tried until one has a field to type in
 HTML = """<!doctype html><meta charset="utf-8"><link rel="stylesheet" href="/builder.css">
 <style>body { margin: 0 } #here { height: 880px }</style><div id="here"></div>"""
 
-# The other half of the page: a model whose `send` goes to the kernel, and what a user does with keys and fields.
-SCRIPT = """async () => {
-  const heard = new Map();
-  const say = (message) => { for (const act of heard.get("msg:custom") ?? []) act(message, []); };
-  let busy = Promise.resolve();
-  const model = {
-    get: (name) => ({ run: {}, notice: {} })[name] ?? null,
-    on: (name, act) => heard.set(name, [...(heard.get(name) ?? []), act]),
-    off: () => undefined,
-    send: (message) => {
-      if (!["edit", "undo", "redo"].includes(message.action)) return;
-      busy = busy.then(() => window.kernel(JSON.stringify(message))).then((said) => JSON.parse(said).forEach(say));
-    },
-  };
-  const frame = () => new Promise(requestAnimationFrame);
-  const all = (what) => document.querySelectorAll(what);
-  const drawn = () => [all(".react-flow__node-lab").length, all(".react-flow__edge").length];
-  const until = async (look, most) => {
-    const began = performance.now();
-    while (performance.now() - began < most) {
-      const found = look();
-      if (found) return found;
-      await frame();
-    }
-    return look();
-  };
-  const key = (on, name, more = {}) => on.dispatchEvent(new KeyboardEvent("keydown", { key: name, bubbles: true, cancelable: true, ...more }));
-  const nodeOf = (id) => document.querySelector(`.react-flow__node-lab[data-id="${CSS.escape(id)}"]`);
-  const ids = (what) => [...all(what)].map((each) => each.getAttribute("data-id"));
-  const settled = async (nodes, links) => {
-    await until(() => { const [a, b] = drawn(); return a >= nodes && b >= links; }, 4000);
-  };
-  const level = () => ({ nodes: ids(".react-flow__node-lab"), links: ids(".react-flow__edge"), groups: all(".react-flow__node-group_").length });
-  window.gate = {
-    say,
-    async open(document_, expected) {
-      const began = performance.now();
-      say(document_);
-      await settled(expected.nodes, expected.links);
-      await frame();
-      return { ms: performance.now() - began, ...level() };
-    },
-    async enter(path, expected) {
-      document.querySelector(".bd-crumbs button")?.click();
-      await until(() => !document.querySelector(".bd-crumbs"), 2000);
-      for (const id of path) {
-        const host = await until(() => nodeOf(id), 3000);
-        if (!host) return { missing: id };
-        host.focus();
-        key(host, "Enter");
-        await frame();
-      }
-      await settled(expected.nodes, expected.links);
-      return level();
-    },
-    async top() {
-      document.querySelector(".bd-crumbs button")?.click();
-      await until(() => !document.querySelector(".bd-crumbs"), 2000);
-    },
-    async move(id) {
-      const node = await until(() => nodeOf(id), 3000);
-      node.focus();
-      key(node, " ");
-      await until(() => node.classList.contains("selected"), 2000);
-      key(node, "ArrowRight");
-      await busy;
-    },
-    async back() {
-      key(document.querySelector(".bd-canvas"), "z", { ctrlKey: true });
-      await busy;
-    },
-    async type(id) {
-      say({ kind: "findings", revision: 0, findings: [{ path: [id], input: "", type: "gate", message: "here", severity: "warning" }] });
-      (await until(() => document.querySelector(".bd-findings button"), 2000)).click();
-      await until(() => nodeOf(id), 1500);
-      const field = await until(() => nodeOf(id)?.querySelector(".bd-widget :is(input, textarea, .bd-switch)"), 400);
-      if (!field) return false;
-      if (field.matches("button")) field.click();
-      else {
-        const proto = field.matches("textarea") ? HTMLTextAreaElement.prototype : HTMLInputElement.prototype;
-        const number = field.getAttribute("role") === "spinbutton";
-        const write = (text) => Object.getOwnPropertyDescriptor(proto, "value").set.call(field, text);
-        field.focus();
-        write(number ? String(Math.abs(Number(field.value) - 1)) : `${field.value} typed`);
-        field.dispatchEvent(new Event("input", { bubbles: true }));
-        await frame();
-        field.blur();
-      }
-      await frame();
-      await busy;
-      return true;
-    },
-  };
-  const { default: widget } = await import("/builder.js");
-  widget.render({ model, el: document.getElementById("here") });
-  await until(() => document.querySelector(".bd-canvas"), 20000);
-  document.querySelectorAll(".bd-bar button").forEach((each) => each.textContent.match(/errors|warning/) && each.click());
-}"""
+SCRIPT = Path(__file__).with_name("page.js").read_text("utf-8")
 
 
 @dataclass
@@ -229,8 +133,8 @@ class Kernel:
                 told = {"kind": "edited", "by": message["page"], "serial": message["serial"]}
                 return json.dumps([told | {"ops": message["ops"]} | figures])
             self.document.undo(base=message["base"])
-        except Exception as error:
-            self.refused.append(str(error))
+        except OrchestratorError as error:
+            self.refused.append(error.message)
             return "[]"
         return json.dumps([self._told(keep=True)])
 
@@ -323,7 +227,7 @@ def _one(
         seen = page.evaluate(call, given)
         if "ms" in seen:
             found.milliseconds.append(seen["ms"])
-        faults += [f"{'/'.join(level.path)} {each}" for each in _undrawn(level, seen)]
+        faults += [f"{'/'.join(level.path)} {each}" for each in undrawn(level, seen)]
         found.levels += 1
         found.nodes += len(level.nodes)
         found.links += len(level.links)
@@ -334,7 +238,8 @@ def _one(
     _edit(page, kernel, name, text, document, plans, found)
 
 
-def _undrawn(level: LevelSeen, seen: Mapping[str, Any]) -> Iterator[str]:
+def undrawn(level: LevelSeen, seen: Mapping[str, Any]) -> Iterator[str]:
+    """What of a level is not drawn, or drawn though it is not there, in sentences."""
     if "missing" in seen:
         yield f"node {seen['missing']} cannot be entered"
         return
@@ -416,6 +321,8 @@ def report(found: Opened) -> bool:
     times = sorted(found.milliseconds)
     p95 = times[int(len(times) * 0.95)]
     median = statistics.median(times)
-    print(f"a template opens in {median:.0f} ms (median), {p95:.0f} ms (p95), {times[-1]:.0f} ms (most)")
+    print(
+        f"a template opens in {median:.0f} ms (median), {p95:.0f} ms (p95), {times[-1]:.0f} ms (most)"
+    )
     print(f"moved and taken back: {found.moved}; typed and taken back: {found.typed}")
     return found.holds and median <= OPEN_MS

@@ -192,9 +192,10 @@ class _Nodes:
                     followed.append((str(value[0]), entry.name))
                 else:
                     yield entry.name, *fault
-            elif fault := _value(plan, entry, _unwrapped(value)):
-                if not (fault[0] in LIMITS and _judges_all(plan)):
-                    yield entry.name, *fault
+            elif (fault := _value(plan, entry, _unwrapped(value))) and not (
+                fault[0] in LIMITS and _judges_all(plan)
+            ):
+                yield entry.name, *fault
         yield from _own_checks(plan, inputs)
 
     def _link(self, link: list[Any], entry: Widget | Socket) -> tuple[str, str] | None:
