@@ -33,6 +33,7 @@ async () => {
   const level = () => ({ nodes: ids(".react-flow__node-lab"), links: ids(".react-flow__edge"), groups: all(".react-flow__node-group_").length });
   window.gate = {
     say,
+    settle: () => busy,
     async open(document_, expected) {
       const began = performance.now();
       say(document_);

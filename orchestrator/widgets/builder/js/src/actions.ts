@@ -3,6 +3,7 @@ import { arranged, bodyTop } from "./arrange";
 import { definitions, INPUTS, linksOf, OUTPUTS } from "./graph";
 import type { Raw } from "./json";
 import { type Entry, fits, isWidget, type Plans, socketType } from "./plan";
+import { dropPoints } from "./reroutes";
 import type { Session } from "./session";
 import type { Item, Ui } from "./use";
 import type { NodeView, Slot } from "./view";
@@ -152,6 +153,7 @@ export const layOut = (session: Session) => {
       const at = placed.nodes.get(view.id);
       if (at) editor.move(view.id, at[0], bodyTop(view, at[1]));
     }
+    dropPoints(editor, editor.level.base);
     for (const [index, box] of placed.groups) editor.set([...editor.level.base, "groups", index, "bounding"], box.map(Math.round));
   });
   session.showAll();

@@ -2,15 +2,18 @@
 import { type Connection, type Edge, type EdgeChange, type FinalConnectionState, getViewportForBounds, MiniMap, type Node, type NodeChange, ReactFlow, type ReactFlowInstance, useReactFlow, useStore, useStoreApi } from "@xyflow/react";
 import { memo, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { bodyTop, membersOf } from "./arrange";
+import { LabEdge } from "./edge";
 import { definitionOf, linksOf, nodesOf } from "./graph";
 import type { Raw } from "./json";
 import { FAR, LabGroup, LabNode } from "./node";
 import { fits } from "./plan";
+import { carryPoints, waysOf } from "./reroutes";
 import { suggest } from "./actions";
 import { KEYS, useSession, useState_, useUi } from "./use";
 import { type NodeView, type Slot, typeColor } from "./view";
 
 const NODE_TYPES = { lab: LabNode, group_: LabGroup };
+const EDGE_TYPES = { through: LabEdge };
 const ATTRIBUTES = KEYS as unknown as Record<string, string>;
 const SPOT = 10;
 const LEAST_ZOOM = 0.03;
@@ -162,6 +165,7 @@ export const Canvas = memo(({ onFlow }: { onFlow(flow: ReactFlowInstance): void 
   const keptEdges = useRef(new Map<string, { key: string; edge: Edge }>());
   const edges = useMemo(() => {
     const fresh = new Map<string, { key: string; edge: Edge }>();
+    const ways = waysOf(level.graph);
     const made = linksOf(level.graph).flatMap((link): Edge[] => {
       const source = byId.get(link.from);
       const target = byId.get(link.to);
@@ -172,8 +176,9 @@ export const Canvas = memo(({ onFlow }: { onFlow(flow: ReactFlowInstance): void 
       const id = `link:${link.id}`;
       const chosen = selected.has(id);
       const type = link.type === "*" ? from.type : link.type;
+      const points = ways.get(String(link.id));
       const off = source.mode === 2 || target.mode === 2;
-      const key = `${link.from} ${from.handle} ${link.to} ${to.handle} ${type} ${chosen} ${off} ${source.title} ${target.title}`;
+      const key = `${link.from} ${from.handle} ${link.to} ${to.handle} ${type} ${chosen} ${off} ${source.title} ${target.title} ${points ?? ""}`;
       const old = keptEdges.current.get(id);
       const edge: Edge =
         old?.key === key
@@ -184,6 +189,7 @@ export const Canvas = memo(({ onFlow }: { onFlow(flow: ReactFlowInstance): void 
               target: link.to,
               sourceHandle: from.handle,
               targetHandle: to.handle,
+              ...(points ? { type: "through", data: { points } } : {}),
               selected: chosen,
               deletable: false,
               interactionWidth: 14,
@@ -205,7 +211,10 @@ export const Canvas = memo(({ onFlow }: { onFlow(flow: ReactFlowInstance): void 
           if (move.id.startsWith("group:")) {
             const at = [...editor.level.base, "groups", Number(move.id.slice(6)), "bounding"];
             const box = editor.get(at);
-            if (Array.isArray(box) && (box[0] !== Math.round(move.x) || box[1] !== Math.round(move.y))) editor.set(at, [Math.round(move.x), Math.round(move.y), box[2], box[3]]);
+            const [x, y] = [Math.round(move.x), Math.round(move.y)];
+            if (!Array.isArray(box) || (box[0] === x && box[1] === y)) continue;
+            carryPoints(editor, editor.level.base, box, x - box[0], y - box[1]);
+            editor.set(at, [x, y, box[2], box[3]]);
             continue;
           }
           const view = session.nodeViews().find((each) => each.id === move.id);
@@ -314,6 +323,7 @@ export const Canvas = memo(({ onFlow }: { onFlow(flow: ReactFlowInstance): void 
       nodes={nodes}
       edges={edges}
       nodeTypes={NODE_TYPES}
+      edgeTypes={EDGE_TYPES}
       onNodesChange={onNodesChange}
       onEdgesChange={onEdgesChange}
       onConnect={connect}
