@@ -1,6 +1,7 @@
 """The gates of the Builder, over every template workflow: `python -m tests.builder.gates [--browser]`.
 
-With `--browser` every template is opened, changed and restored by the page as well (some minutes).
+With `--browser` every template is opened, changed and restored by the page as well (some minutes); with
+`--only-browser` nothing else is done, for templates that the recordings are not of.
 
 Templates come from the package comfyui-workflow-templates-json (pinned in the extra `test`) or from the folder in
 ORCHESTRATOR_TEMPLATES; what a server has and what the real front end made of the templates from the recordings beside
@@ -197,7 +198,8 @@ def _in_browser(folder: Path, plans: Plans) -> bool:
     sys.path.append(str(Path(__file__).resolve().parent))
     import browser_gates
 
-    return browser_gates.report(browser_gates.measure(sorted(folder.glob("*.json")), plans))
+    files = sorted(folder.glob("*.json"))
+    return browser_gates.report(browser_gates.measure(files, plans, progress=True))
 
 
 def main() -> int:
@@ -205,6 +207,7 @@ def main() -> int:
     reader = argparse.ArgumentParser(description="The gates of the Builder's Python side.")
     reader.add_argument("--oracle", type=Path, help="a folder of conversions of the front end")
     reader.add_argument("--browser", action="store_true", help="open all of them in Chromium, too")
+    reader.add_argument("--only-browser", action="store_true", help="do nothing else")
     chosen = reader.parse_args()
     folder = templates_folder()
     if folder is None or not OBJECT_INFO.exists():
@@ -212,6 +215,8 @@ def main() -> int:
         print(f"nothing was measured: there is no {what}")
         return 0
     info = json.loads(OBJECT_INFO.read_text("utf-8"))
+    if chosen.only_browser:
+        return 0 if _in_browser(folder, Plans(info)) else 1
     found = measure(folder, info, recorded(chosen.oracle))
     compared = len(found.equal) + len(found.different)
     times = sorted(found.milliseconds)

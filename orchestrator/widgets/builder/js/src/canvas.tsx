@@ -7,8 +7,9 @@ import { definitionOf, linksOf, nodesOf } from "./graph";
 import type { Raw } from "./json";
 import { FAR, LabGroup, LabNode } from "./node";
 import { fits } from "./plan";
+import { sideOf } from "./ports";
 import { carryPoints, waysOf } from "./reroutes";
-import { suggest } from "./actions";
+import { linkToPort, suggest } from "./actions";
 import { KEYS, useSession, useState_, useUi } from "./use";
 import { type NodeView, type Slot, typeColor } from "./view";
 
@@ -305,7 +306,9 @@ export const Canvas = memo(({ onFlow }: { onFlow(flow: ReactFlowInstance): void 
         if (other) return session.tell(`${slot.type} does not fit ${other.label}, which takes ${other.type}.`);
       }
       const places = out ? [...over.inputs, ...over.widgets.flatMap((each) => (each.handle ? [each.handle] : []))] : over.outputs;
-      const free = places.find((each) => fits(slot.type, each.type) && !each.linked) ?? places.find((each) => fits(slot.type, each.type));
+      const open = places.find((each) => fits(slot.type, each.type) && !each.linked);
+      if (!open && over.kind === "port" && sideOf(over.id) === (out ? "outputs" : "inputs")) return linkToPort(session, { node: state.fromNode.id, slot, out });
+      const free = open ?? places.find((each) => fits(slot.type, each.type));
       if (!free) return session.tell(`Nothing of ${over.title} ${out ? "takes" : "gives"} ${slot.type}.`);
       session.edit((editor) => {
         if (out) editor.connect(state.fromNode!.id, Number(slot.handle.slice(1)), over.id, free.handle);
