@@ -17,7 +17,7 @@ const HELP: [string, string][] = [
   ["Enter", "edit the node, or enter the subgraph"],
   ["Esc", "back to the node, then out of the subgraph"],
   ["Arrow keys", "move what is selected"],
-  ["F2", "rename"],
+  ["F2", "rename; on Inputs and Outputs: sockets of the subgraph"],
   ["Ctrl+B, Ctrl+M", "bypass, mute"],
   ["C", "collapse"],
   ["G", "group what is selected"],
