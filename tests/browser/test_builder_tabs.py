@@ -75,6 +75,7 @@ def test_the_later_save_of_two_tabs_is_asked_about_and_overwrites_nothing_unseen
     expect(second.get_by_label("not saved", exact=True)).to_be_visible()
 
 
+@pytest.mark.timeout(300)
 def test_a_change_of_a_tab_that_did_not_hear_of_another_is_refused_and_said(
     tabs: tuple[Page, Page], served: ServedLab
 ) -> None:
