@@ -1,5 +1,7 @@
 """Builds the browser side of the Builder when the package is built, for wheels and editable installs alike.
 
+The notebooks of the pages go into the wheel, too, without the pictures beside them that only README shows.
+
 Node.js of the machine is used where there is one; otherwise it comes from PyPI as a requirement of the build. When the
 bundle cannot be made the package is built without it, and the Builder says what to run.
 """
@@ -46,6 +48,9 @@ class BuilderBundle(BuildHookInterface):  # type: ignore[type-arg]
             except (OSError, subprocess.SubprocessError) as error:
                 said = getattr(error, "stderr", None) or str(error)
                 self.app.display_warning(f"The Builder's editor was not built: {said[-2000:]}")
+        if version != "editable":  # there they are read from the checkout
+            for page in sorted(Path(self.root, "dashboards").glob("*.ipynb")):
+                build_data["force_include"][str(page)] = f"orchestrator/_pages/{page.name}"
         build_data["artifacts"] += [f"/{(FOLDER / 'static' / name).as_posix()}" for name in MADE]
 
 

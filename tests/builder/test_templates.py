@@ -12,6 +12,7 @@ from gates import (
     EXCEPTIONS,
     FRONT_END,
     OBJECT_INFO,
+    TOLD_BY_THE_SERVER,
     Results,
     differences,
     measure,
@@ -44,6 +45,10 @@ def test_every_template_converts_as_the_front_end_does_it_or_is_a_named_exceptio
     assert results.converted == 468
     assert results.different.keys() <= EXCEPTIONS.keys()
     assert len(results.equal) >= 65
+
+
+def test_as_many_errors_are_told_as_the_server_told(results: Results) -> None:
+    assert results.told == TOLD_BY_THE_SERVER
 
 
 def test_no_template_differs_without_a_warning(results: Results) -> None:

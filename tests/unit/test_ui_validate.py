@@ -25,12 +25,20 @@ INFO: dict[str, Any] = {
     "Picture": declared(["IMAGE"], {"image": [["there.png"], {"image_upload": True}]}),
     "Model3D": declared(
         ["IMAGE"],
-        {"file": ["COMBO", {"options": ["none"], "file_upload": True}], "w": ["INT", {}]},
+        {
+            "file": ["COMBO", {"options": ["none"], "file_upload": True}],
+            "w": ["INT", {"max": 9}],
+            "h": ["INT", {}],
+        },
+    ),
+    "OldModel3D": declared(
+        ["IMAGE"], {"file": [["there.glb"], {"file_upload": True}], "w": ["INT", {}]}
     ),
     "Batch": declared(["IMAGE"], {"images": ["COMFY_AUTOGROW_V3", GROWS]}),
     "Resize": declared(["IMAGE"], {"image": ["IMAGE"], "mode": ["COMFY_DYNAMICCOMBO_V3", MODES]}),
     "Pick": declared(["STRING"], {"of": ["COMBO", {"options": ["s", "m"], "multiselect": True}]}),
     "CustomCombo": declared(["STRING", "INT"], {"choice": ["COMBO", {"options": []}]}),
+    "PlainInt": declared(["INT"], {}),
     "Either": declared(["IMAGE"], {"mask": ["MASK,IMAGE"]}),
     "Any": declared(["*"], {"source": ["*"]}, output_node=True),
     "Save": declared(
@@ -72,7 +80,7 @@ def test_a_prompt_without_fault_has_no_findings() -> None:
         ("Blank", {"width": "2048"}, "width", "value_bigger_than_max"),
         ("Blank", {"width": ["1"]}, "width", "bad_linked_input"),
         ("Picture", {"image": "gone.png"}, "image", "custom_validation_failed"),
-        ("Model3D", {"file": "gone.glb", "w": 1}, "file", "custom_validation_failed"),
+        ("OldModel3D", {"file": "gone.glb", "w": 1}, "file", "value_not_in_list"),
         ("Batch", {"images.image0": ["1", 0]}, "images.image1", "required_input_missing"),
         ("Resize", {"image": ["1", 0], "mode": "size"}, "mode.width", "required_input_missing"),
         (
@@ -113,6 +121,19 @@ def test_what_the_server_takes_is_no_fault(kind: str, inputs: dict[str, Any]) ->
         n1=("Blank", {"width": 64}), n4=(kind, inputs), n5=("Save", {"images": ["4", 0]})
     )
     assert told(document) == []
+
+
+def test_a_class_that_checks_all_its_inputs_fails_with_all_that_are_not_linked() -> None:
+    for inputs, failed in [
+        ({"file": "gone.glb", "w": 99, "h": 1}, ["file", "w", "h"]),  # and nothing of the limit
+        ({"file": "gone.glb", "w": 1, "h": ["2", 0]}, ["file", "w"]),
+        ({"file": "none", "w": 1, "h": 1}, []),
+        ({"file": "none", "w": 99, "h": 1}, []),
+    ]:
+        document = prompt(
+            n2=("PlainInt", {}), n4=("Model3D", inputs), n5=("Save", {"images": ["4", 0]})
+        )
+        assert told(document) == [("4", name, "custom_validation_failed") for name in failed]
 
 
 def test_choices_are_compared_and_those_of_the_user_are_not() -> None:

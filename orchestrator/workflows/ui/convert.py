@@ -312,7 +312,7 @@ def _unknown(node: Node) -> str:
     if HOST.fullmatch(node.type):
         return f"the file has no definition of the subgraph {kind}"
     if GROUP.match(node.type):
-        return f"{kind} is a group node of an old editor: open it in ComfyUI and ungroup it"
+        return f"{kind} is a group node of an old editor, whose values newer ones mix up: ungroup it there"
     return f"the server has no node {kind}: its values cannot be named"
 
 

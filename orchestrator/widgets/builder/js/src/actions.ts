@@ -3,6 +3,8 @@ import { arranged, bodyTop } from "./arrange";
 import { definitions, INPUTS, linksOf, OUTPUTS } from "./graph";
 import type { Raw } from "./json";
 import { type Entry, fits, isWidget, type Plans, socketType } from "./plan";
+import { addPort, removePort, renamePort, sideOf } from "./ports";
+import { dropPoints } from "./reroutes";
 import type { Session } from "./session";
 import type { Item, Ui } from "./use";
 import type { NodeView, Slot } from "./view";
@@ -106,6 +108,35 @@ export const suggest = (session: Session, ui: Ui, end: End, at: [number, number]
   });
 };
 
+// A new socket of the subgraph for an end of a link, linked at once.
+export const linkToPort = (session: Session, end: End) =>
+  session.edit((editor) => {
+    const slot = addPort(editor, end.out ? "outputs" : "inputs", end.slot.name, end.slot.type);
+    if (end.out) editor.connect(end.node, Number(end.slot.handle.slice(1)), OUTPUTS, `i${slot}`);
+    else editor.connect(INPUTS, slot, end.node, end.slot.handle);
+  });
+
+// What can be done with the sockets of the subgraph that is shown.
+export const askSockets = (session: Session, ask: Ui["ask"], port: string, write: (title: string, value: string, done: (text: string) => void) => void) => {
+  const side = sideOf(port);
+  const sockets: Raw[] = side ? (session.level.graph[side] ?? []) : [];
+  if (!side || !sockets.length) return session.tell("The subgraph has no such sockets yet.", "Drop a link here to make one.");
+  const what = side === "inputs" ? "input" : "output";
+  const nameOf = (slot: number) => String(sockets[slot].label || sockets[slot].name);
+  ask({
+    title: `Sockets of the subgraph's ${side}`,
+    items: sockets.flatMap((socket, at) => [
+      { key: `rename ${at}`, label: `Rename ${nameOf(at)}`, hint: String(socket.type) },
+      { key: `remove ${at}`, label: `Remove ${nameOf(at)}`, hint: socket.linkIds?.length ? "linked" : "" },
+    ]),
+    pick: (key) => {
+      const slot = Number(key.split(" ")[1]);
+      if (key.startsWith("remove")) return session.edit((editor) => removePort(editor, side, slot));
+      write(`Name of the ${what}`, nameOf(slot), (text) => session.edit((editor) => renamePort(editor, side, slot, text)));
+    },
+  });
+};
+
 // Linking without a mouse: first the socket of the selected node, then what it is linked to.
 export const askLink = (session: Session, ui: Ui) => {
   const views = session.nodeViews();
@@ -124,8 +155,13 @@ export const askLink = (session: Session, ui: Ui) => {
       items: [
         ...others.map(({ view: each, slot }, at) => ({ key: String(at), label: `${each.title} · ${slot.label}`, hint: slot.linked && end.out ? "linked: is replaced" : `#${each.id}`, find: String(each.raw.type) })),
         { key: "new", label: "Add a new node for it", hint: "" },
+        ...(session.level.isRoot ? [] : [{ key: "port", label: `Make it an ${end.out ? "output" : "input"} of the subgraph`, hint: "a new socket" }]),
       ],
       pick: (key) => {
+        if (key === "port") {
+          linkToPort(session, end);
+          return session.focusNode(view.id);
+        }
         if (key === "new") return suggest(session, ui, end, end.out ? [view.x + view.w + 80, view.y + 30] : [view.x - 60, view.y + 30]);
         link(session, end, others[Number(key)].view.id, others[Number(key)].slot);
         session.focusNode(view.id);
@@ -152,9 +188,10 @@ export const layOut = (session: Session) => {
       const at = placed.nodes.get(view.id);
       if (at) editor.move(view.id, at[0], bodyTop(view, at[1]));
     }
+    dropPoints(editor, editor.level.base);
     for (const [index, box] of placed.groups) editor.set([...editor.level.base, "groups", index, "bounding"], box.map(Math.round));
   });
-  session.set({ fit: session.state.fit + 1 });
+  session.showAll();
 };
 
 export const groupSelected = (session: Session, title: string) => {

@@ -1,14 +1,15 @@
 // The whole editor: toolbar, palette, canvas, panels, dialogs, and what every key does.
 import { type ReactFlowInstance, ReactFlowProvider } from "@xyflow/react";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
-import { askFind, askLink, askNode, groupSelected, layOut, nodesSelected } from "./actions";
+import { askFind, askLink, askNode, askSockets, groupSelected, layOut, nodesSelected } from "./actions";
 import { Canvas } from "./canvas";
 import { type Asked, Chooser, Prompt } from "./chooser";
 import { Files } from "./files";
 import { definitionOf, nodesOf } from "./graph";
 import { Findings, Palette, Test } from "./panels";
+import { sideOf } from "./ports";
 import { Refusal } from "./session";
-import { type Choice, KEYS, UiContext, useSession, useState_, useUi } from "./use";
+import { type Choice, KEYS, type Ui, UiContext, useSession, useState_, useUi } from "./use";
 
 const HELP: [string, string][] = [
   ["A", "add a node"],
@@ -16,7 +17,7 @@ const HELP: [string, string][] = [
   ["Enter", "edit the node, or enter the subgraph"],
   ["Esc", "back to the node, then out of the subgraph"],
   ["Arrow keys", "move what is selected"],
-  ["F2", "rename"],
+  ["F2", "rename; on Inputs and Outputs: sockets of the subgraph"],
   ["Ctrl+B, Ctrl+M", "bypass, mute"],
   ["C", "collapse"],
   ["G", "group what is selected"],
@@ -59,7 +60,7 @@ const SelectionBar = () => {
           {change("Group", () => groupSelected(session, "Group"))}
         </>
       ) : null}
-      {only && !only.startsWith("link:") ? change("Rename", () => ui.rename(only)) : null}
+      {only && !only.startsWith("link:") ? change(sideOf(only) ? "Sockets" : "Rename", () => ui.rename(only)) : null}
       {change("Delete", () => session.removeSelected())}
     </div>
   );
@@ -96,12 +97,13 @@ export const App = ({ section }: { section: HTMLElement }) => {
     return [at.x, at.y];
   }, []);
 
-  const ui = useMemo(
-    () => ({
-      ask: (wanted: Choice) => {
-        before.current = document.activeElement as HTMLElement;
-        setChoice(wanted);
-      },
+  const ui = useMemo((): Ui => {
+    const ask = (wanted: Choice) => {
+      before.current = document.activeElement as HTMLElement;
+      setChoice(wanted);
+    };
+    return {
+      ask,
       rename: (id: string) => {
         before.current = document.activeElement as HTMLElement;
         if (id.startsWith("group:")) {
@@ -110,12 +112,12 @@ export const App = ({ section }: { section: HTMLElement }) => {
           return setAsked({ title: "Title of the group", value: typeof title === "string" ? title : "", action: "Rename", done: (text) => session.edit((editor) => editor.set([...editor.level.base, "groups", at, "title"], text)) });
         }
         const view = session.nodeViews().find((each) => each.id === id);
-        if (!view || view.kind === "port") return;
+        if (!view) return;
+        if (view.kind === "port") return askSockets(session, ask, id, (title, value, done) => setAsked({ title, value, action: "Rename", done }));
         setAsked({ title: "Title of the node", value: view.title, action: "Rename", done: (title) => session.edit((editor) => editor.rename(id, title)) });
       },
-    }),
-    [session],
-  );
+    };
+  }, [session]);
 
   const back = useCallback(() => {
     setTimeout(() => {
@@ -311,7 +313,7 @@ export const App = ({ section }: { section: HTMLElement }) => {
       F2: () => (focused || one) && ui.rename(focused || one),
       Delete: () => (need(), session.removeSelected()),
       Backspace: () => (need(), session.removeSelected()),
-      ".": () => void flow.current?.fitView({ padding: 0.08, maxZoom: 1 }),
+      ".": () => session.showAll(),
       "+": () => void flow.current?.zoomIn(),
       "=": () => void flow.current?.zoomIn(),
       "-": () => void flow.current?.zoomOut(),
@@ -383,7 +385,7 @@ export const App = ({ section }: { section: HTMLElement }) => {
           <button {...KEYS} className="lab-button lab-quiet" type="button" onClick={() => layOut(session)}>
             Lay out
           </button>
-          <button {...KEYS} className="lab-button lab-quiet" type="button" onClick={() => void flow.current?.fitView({ padding: 0.08, maxZoom: 1 })}>
+          <button {...KEYS} className="lab-button lab-quiet" type="button" onClick={() => session.showAll()}>
             Show all
           </button>
           <button {...KEYS} className="lab-button lab-quiet" type="button" onClick={exportApi}>

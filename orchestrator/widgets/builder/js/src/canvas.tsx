@@ -1,18 +1,23 @@
 // The canvas of one level: React Flow draws what the document says, and what is done there becomes changes of it.
-import { type Connection, type Edge, type EdgeChange, type FinalConnectionState, MiniMap, type Node, type NodeChange, ReactFlow, type ReactFlowInstance, useReactFlow } from "@xyflow/react";
+import { type Connection, type Edge, type EdgeChange, type FinalConnectionState, getViewportForBounds, MiniMap, type Node, type NodeChange, ReactFlow, type ReactFlowInstance, useReactFlow, useStore, useStoreApi } from "@xyflow/react";
 import { memo, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { bodyTop, membersOf } from "./arrange";
+import { LabEdge } from "./edge";
 import { definitionOf, linksOf, nodesOf } from "./graph";
 import type { Raw } from "./json";
 import { FAR, LabGroup, LabNode } from "./node";
 import { fits } from "./plan";
-import { suggest } from "./actions";
+import { sideOf } from "./ports";
+import { carryPoints, waysOf } from "./reroutes";
+import { linkToPort, suggest } from "./actions";
 import { KEYS, useSession, useState_, useUi } from "./use";
 import { type NodeView, type Slot, typeColor } from "./view";
 
 const NODE_TYPES = { lab: LabNode, group_: LabGroup };
+const EDGE_TYPES = { through: LabEdge };
 const ATTRIBUTES = KEYS as unknown as Record<string, string>;
 const SPOT = 10;
+const LEAST_ZOOM = 0.03;
 const MIME = "application/x-lab-node";
 
 const spots = (view: NodeView) => {
@@ -113,14 +118,23 @@ const useNodes = (views: NodeView[], groups: Raw[], selected: Set<string>, drag:
 const EMPTY_DRAG = new Map<string, { x: number; y: number }>();
 const NO_GROUPS: Raw[] = [];
 
+// What is to be shown is known before anything is drawn, so this waits for nothing that React Flow measures.
 const Follow = () => {
   const session = useSession();
   const flow = useReactFlow();
+  const store = useStoreApi();
+  const isLaid = useStore((state) => state.width > 0 && state.height > 0);
   const fit = useState_((state) => state.fit);
   const center = useState_((state) => state.center);
   useEffect(() => {
-    void flow.fitView({ padding: 0.08, maxZoom: 1, minZoom: 0.05 });
-  }, [fit, flow]);
+    const { width, height } = store.getState();
+    const groups: Raw[] = Array.isArray(session.level.graph.groups) ? session.level.graph.groups : NO_GROUPS;
+    const boxes = [...session.nodeViews().map((view) => [view.x, view.y, view.w, view.h]), ...groups.flatMap((group) => (Array.isArray(group?.bounding) ? [group.bounding.map((side: unknown) => Number(side) || 0)] : []))];
+    if (!isLaid || !boxes.length) return;
+    const [x, y] = [0, 1].map((side) => Math.min(...boxes.map((box) => box[side])));
+    const [right, bottom] = [0, 1].map((side) => Math.max(...boxes.map((box) => box[side] + box[side + 2])));
+    void flow.setViewport(getViewportForBounds({ x, y, width: Math.max(1, right - x), height: Math.max(1, bottom - y) }, width, height, LEAST_ZOOM, 1, 0.08));
+  }, [fit, isLaid, flow, session, store]);
   useEffect(() => {
     if (!center) return;
     const view = session.nodeViews().find((each) => each.id === center.id);
@@ -152,6 +166,7 @@ export const Canvas = memo(({ onFlow }: { onFlow(flow: ReactFlowInstance): void 
   const keptEdges = useRef(new Map<string, { key: string; edge: Edge }>());
   const edges = useMemo(() => {
     const fresh = new Map<string, { key: string; edge: Edge }>();
+    const ways = waysOf(level.graph);
     const made = linksOf(level.graph).flatMap((link): Edge[] => {
       const source = byId.get(link.from);
       const target = byId.get(link.to);
@@ -162,8 +177,9 @@ export const Canvas = memo(({ onFlow }: { onFlow(flow: ReactFlowInstance): void 
       const id = `link:${link.id}`;
       const chosen = selected.has(id);
       const type = link.type === "*" ? from.type : link.type;
+      const points = ways.get(String(link.id));
       const off = source.mode === 2 || target.mode === 2;
-      const key = `${link.from} ${from.handle} ${link.to} ${to.handle} ${type} ${chosen} ${off} ${source.title} ${target.title}`;
+      const key = `${link.from} ${from.handle} ${link.to} ${to.handle} ${type} ${chosen} ${off} ${source.title} ${target.title} ${points ?? ""}`;
       const old = keptEdges.current.get(id);
       const edge: Edge =
         old?.key === key
@@ -174,6 +190,7 @@ export const Canvas = memo(({ onFlow }: { onFlow(flow: ReactFlowInstance): void 
               target: link.to,
               sourceHandle: from.handle,
               targetHandle: to.handle,
+              ...(points ? { type: "through", data: { points } } : {}),
               selected: chosen,
               deletable: false,
               interactionWidth: 14,
@@ -195,7 +212,10 @@ export const Canvas = memo(({ onFlow }: { onFlow(flow: ReactFlowInstance): void 
           if (move.id.startsWith("group:")) {
             const at = [...editor.level.base, "groups", Number(move.id.slice(6)), "bounding"];
             const box = editor.get(at);
-            if (Array.isArray(box) && (box[0] !== Math.round(move.x) || box[1] !== Math.round(move.y))) editor.set(at, [Math.round(move.x), Math.round(move.y), box[2], box[3]]);
+            const [x, y] = [Math.round(move.x), Math.round(move.y)];
+            if (!Array.isArray(box) || (box[0] === x && box[1] === y)) continue;
+            carryPoints(editor, editor.level.base, box, x - box[0], y - box[1]);
+            editor.set(at, [x, y, box[2], box[3]]);
             continue;
           }
           const view = session.nodeViews().find((each) => each.id === move.id);
@@ -286,7 +306,9 @@ export const Canvas = memo(({ onFlow }: { onFlow(flow: ReactFlowInstance): void 
         if (other) return session.tell(`${slot.type} does not fit ${other.label}, which takes ${other.type}.`);
       }
       const places = out ? [...over.inputs, ...over.widgets.flatMap((each) => (each.handle ? [each.handle] : []))] : over.outputs;
-      const free = places.find((each) => fits(slot.type, each.type) && !each.linked) ?? places.find((each) => fits(slot.type, each.type));
+      const open = places.find((each) => fits(slot.type, each.type) && !each.linked);
+      if (!open && over.kind === "port" && sideOf(over.id) === (out ? "outputs" : "inputs")) return linkToPort(session, { node: state.fromNode.id, slot, out });
+      const free = open ?? places.find((each) => fits(slot.type, each.type));
       if (!free) return session.tell(`Nothing of ${over.title} ${out ? "takes" : "gives"} ${slot.type}.`);
       session.edit((editor) => {
         if (out) editor.connect(state.fromNode!.id, Number(slot.handle.slice(1)), over.id, free.handle);
@@ -304,6 +326,7 @@ export const Canvas = memo(({ onFlow }: { onFlow(flow: ReactFlowInstance): void 
       nodes={nodes}
       edges={edges}
       nodeTypes={NODE_TYPES}
+      edgeTypes={EDGE_TYPES}
       onNodesChange={onNodesChange}
       onEdgesChange={onEdgesChange}
       onConnect={connect}
@@ -345,7 +368,7 @@ export const Canvas = memo(({ onFlow }: { onFlow(flow: ReactFlowInstance): void 
       onMoveStart={(_, { zoom }) => zoom >= FAR && frame.current?.classList.add("bd-moving")}
       onMoveEnd={() => frame.current?.classList.remove("bd-moving")}
       ref={frame}
-      minZoom={0.05}
+      minZoom={LEAST_ZOOM}
       maxZoom={2.5}
       onlyRenderVisibleElements
       deleteKeyCode={null}
@@ -358,8 +381,6 @@ export const Canvas = memo(({ onFlow }: { onFlow(flow: ReactFlowInstance): void 
       disableKeyboardA11y={false}
       autoPanOnNodeFocus
       proOptions={{ hideAttribution: false }}
-      fitView
-      fitViewOptions={{ padding: 0.08, maxZoom: 1 }}
       aria-label={level.isRoot ? "Workflow" : `Subgraph ${level.names.join(", ")}`}
     >
       {nodesOf(level.graph).length > 1 ? <MiniMap pannable zoomable ariaLabel="Overview" nodeClassName={(node) => (node.type === "group_" ? "bd-mini-group" : "bd-mini")} nodeStrokeWidth={0} /> : null}

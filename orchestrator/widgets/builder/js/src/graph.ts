@@ -1,6 +1,7 @@
 // Looking into the document: levels, nodes, links; and the commands that change them.
 import { Draft, type Path, type Raw } from "./json";
 import { fits, isWidget, makeNode, type Plans, socketType, valuesOf, writeValue } from "./plan";
+import { forgetWay } from "./reroutes";
 
 export interface Level {
   base: Path; // where the graph stands in the document
@@ -158,9 +159,7 @@ export class Editor extends Draft {
     this.remove([...base, "links", index]);
     this.forget(link.from, "outputs", link.fromSlot, id);
     this.forget(link.to, "inputs", link.toSlot, id);
-    const extensions: Raw[] = this.level.graph.extra?.linkExtensions;
-    const noted = Array.isArray(extensions) ? extensions.findIndex((each) => each?.id === id) : -1;
-    if (noted >= 0) this.remove([...base, "extra", "linkExtensions", noted]);
+    forgetWay(this, base, id);
   }
 
   private forget(nodeId: string, side: "inputs" | "outputs", slot: number, id: Raw) {

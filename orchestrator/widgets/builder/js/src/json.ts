@@ -75,6 +75,11 @@ export class Draft {
     this.ops.push(op);
     this.doc = apply(this.doc, op);
   }
+  // Changes that were put together elsewhere, of the document as it is here.
+  adopt(other: Draft) {
+    this.ops.push(...other.ops);
+    this.doc = other.doc;
+  }
   get(path: Path): Raw {
     return get(this.doc, path);
   }

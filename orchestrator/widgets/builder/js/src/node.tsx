@@ -1,12 +1,15 @@
 // A node on the canvas. Its handles stand where `view.ts` says, so that links can be drawn without measuring anything.
 import { Handle, type NodeProps, Position, useStore } from "@xyflow/react";
 import { memo } from "react";
+import { shown } from "./json";
 import { isWidget } from "./plan";
 import { KEYS, useMark, useSession, useState_ } from "./use";
 import { type NodeView, type Slot, typeColor } from "./view";
 import { Field } from "./widgets";
 
-export const FAR = 0.4; // below this zoom only boxes and titles are drawn
+export const FAR = 0.4; // below this zoom nothing can be read or edited: nodes are sketched
+const FAINT = 0.2; // and below this one, or where there are many, only boxes and titles are drawn
+const MANY = 60;
 
 const Dot = ({ slot, side, owner }: { slot: Slot; side: "in" | "out"; owner: string }) => (
   <Handle
@@ -79,11 +82,26 @@ const Closed = ({ view }: { view: NodeView }) => (
 const Ends = ({ view }: { view: NodeView }) => (
   <>
     {[...view.inputs, ...view.widgets.flatMap((each) => (each.handle?.linked ? [each.handle] : []))].map((slot) => (
-      <i key={slot.handle} className="target bd-end" data-handleid={slot.handle} data-handlepos="left" style={{ top: slot.y }} />
+      <i key={slot.handle} className="target bd-end" data-handleid={slot.handle} data-handlepos="left" style={{ top: slot.y, ["--type" as string]: typeColor(slot.type) }} />
     ))}
     {view.outputs.map((slot) => (
-      <i key={slot.handle} className="source bd-end bd-end-right" data-handleid={slot.handle} data-handlepos="right" style={{ top: slot.y }} />
+      <i key={slot.handle} className="source bd-end bd-end-right" data-handleid={slot.handle} data-handlepos="right" style={{ top: slot.y, ["--type" as string]: typeColor(slot.type) }} />
     ))}
+  </>
+);
+
+const Sketch = ({ view }: { view: NodeView }) => (
+  <>
+    <Ends view={view} />
+    {view.collapsed
+      ? null
+      : view.widgets.map((widget) => (
+          <span key={widget.y} className="bd-sketch" style={{ top: widget.y, height: widget.h }}>
+            {widget.h > 30 ? null : <i>{widget.label} </i>}
+            {shown(widget.value).slice(0, 2000)}
+          </span>
+        ))}
+    {view.shows ? <Picture /> : null}
   </>
 );
 
@@ -91,7 +109,7 @@ const NodeBox = ({ id, data, selected }: NodeProps) => {
   const view = data.view as NodeView;
   const session = useSession();
   const mark = useMark(id);
-  const far = useStore((state) => state.transform[2] < FAR);
+  const far = useStore((state) => (state.transform[2] >= FAR ? "" : state.transform[2] < FAINT || state.nodes.length > MANY ? "box" : "sketch"));
   const mode = MODES[view.mode];
   const said = [mark.includes("error") && "has an error", mark.includes("fault") && "failed", mark.includes("running") && "is running"].filter(Boolean).join(", ");
   return (
@@ -107,9 +125,9 @@ const NodeBox = ({ id, data, selected }: NodeProps) => {
       {view.kind === "reroute" ? null : (
         <div className="bd-title" title={view.title}>
           {view.kind === "host" ? (
-            <span className="bd-sign" aria-hidden="true">
-              ⧉
-            </span>
+            <svg className="bd-sign" viewBox="0 0 12 12" aria-hidden="true">
+              <path d="M1.5 1.5h6v6h-6zM4.5 7.5v3h6v-6h-3" />
+            </svg>
           ) : null}
           <span>{view.title}</span>
           {mode ? <em>{mode}</em> : null}
@@ -130,7 +148,7 @@ const NodeBox = ({ id, data, selected }: NodeProps) => {
           ) : null}
         </div>
       )}
-      {far ? <Ends view={view} /> : view.collapsed ? <Closed view={view} /> : <Body view={view} />}
+      {far === "box" ? <Ends view={view} /> : far ? <Sketch view={view} /> : view.collapsed ? <Closed view={view} /> : <Body view={view} />}
     </div>
   );
 };

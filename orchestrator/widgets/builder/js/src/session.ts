@@ -2,6 +2,7 @@
 import { CLIP, clipOf, Editor, INPUTS, type Level, levelAt, nodesOf, OUTPUTS } from "./graph";
 import { apply, type Op, parse, type Raw, shared } from "./json";
 import type { Plans } from "./plan";
+import { hostPath } from "./ports";
 import { type NodeView, Views } from "./view";
 
 export interface Model {
@@ -224,7 +225,7 @@ export class Session {
       path,
       selected: keep ? this.state.selected : BLANK,
       fit: keep ? this.state.fit : this.state.fit + 1,
-      ...(keep ? {} : { findings: [], place: {} }),
+      ...(keep ? {} : { findings: [], place: {}, center: null }),
       ...figures(message),
     });
     if (message.why) this.tell(message.why);
@@ -288,7 +289,7 @@ export class Session {
   setWidget(node: string, which: number, inside: string | null, value: unknown) {
     if (inside === null) return this.edit((editor) => editor.setValue(node, which, value));
     // of a node inside a subgraph: its definition is edited, wherever it is used
-    const editor = new Editor(this.state.doc, hostPath(this.state.doc, inside), this.state.plans);
+    const editor = new Editor(this.state.doc, hostPath(this.state.doc, inside) ?? [], this.state.plans);
     editor.setValue(node, which, value);
     this.commit(editor.doc, editor.ops, "");
   }
@@ -297,12 +298,15 @@ export class Session {
     this.set({ selected: new Set(ids) });
   }
   enter(id: string) {
-    this.set({ path: [...this.state.path, id], selected: BLANK });
+    this.set({ path: [...this.state.path, id], selected: BLANK, center: null });
   }
   leave(depth = this.state.path.length - 1) {
     if (depth < 0 || depth >= this.state.path.length) return;
     const came = this.state.path[depth];
-    this.set({ path: this.state.path.slice(0, depth), selected: new Set([came]) });
+    this.set({ path: this.state.path.slice(0, depth), selected: new Set([came]), center: null });
+  }
+  showAll() {
+    this.set({ fit: this.state.fit + 1 });
   }
   // Shows a node wherever it is, and focuses it.
   show(path: string[]) {
@@ -379,20 +383,4 @@ const asId = (graph: Raw, text: string): Raw => {
   const list: Raw[] = Array.isArray(graph.links) ? graph.links : Object.values(graph.links ?? {});
   const found = list.find((each) => String(Array.isArray(each) ? each[0] : each?.id) === text);
   return Array.isArray(found) ? found[0] : found?.id;
-};
-
-// Some way into a definition, from the root.
-const hostPath = (doc: Raw, definition: string): string[] => {
-  const search = (graph: Raw, depth: number): string[] | null => {
-    if (depth > 20) return null;
-    for (const node of nodesOf(graph)) {
-      const inner = (doc.definitions?.subgraphs ?? []).find((each: Raw) => each?.id === node.type);
-      if (!inner) continue;
-      if (inner.id === definition) return [String(node.id)];
-      const deeper = search(inner, depth + 1);
-      if (deeper) return [String(node.id), ...deeper];
-    }
-    return null;
-  };
-  return search(doc, 0) ?? [];
 };
