@@ -25,15 +25,22 @@ FIRE = [
     "tests/browser/test_many_visitors.py",
     "tests/torture",
 ]
-TWO = ["-n", "2", "--dist", "loadfile"]
+TWO = ["-n", "2", "--dist"]
+EVENLY = [*TWO, "worksteal"]
+BY_FILE = [*TWO, "loadfile"]  # those of a file share a lab or a browser
+# plugins that no test here uses, and that take seconds of every process to import
+BARE = ["-p", "no:nbval", "-p", "no:schemathesis"]
 CHECKS: dict[str, list[str]] = {
     "format": ["ruff", "format", "--check", "."],
     "lint": ["ruff", "check", "."],
     "types": ["mypy", "orchestrator"],
     "notebooks": ["pytest", "--nbval-lax", "-q", "notebooks", "dashboards"],
-    "tests": ["pytest", "-q", *TWO, "tests", *TOGETHER],
-    "tests of whole labs": ["pytest", "-q", *TWO, *LABS, *(f"--ignore={each}" for each in FIRE)],
-    "tests under fire": ["pytest", "-q", *FIRE],
+    "tests": ["pytest", "-q", *BARE, *EVENLY, "tests", *TOGETHER],
+    "tests of whole labs": [
+        *("pytest", "-q", *BARE, *BY_FILE, *LABS),
+        *(f"--ignore={each}" for each in FIRE),
+    ],
+    "tests under fire": ["pytest", "-q", *BARE, *FIRE],
 }
 
 
@@ -66,7 +73,7 @@ def main() -> int:
             code = run(*command, *cache, environment=environment)
             if code == TESTS_FAILED and cache:
                 print(f"── {name}: those that failed, once more and alone", flush=True)
-                again = [word for word in command if word not in TWO]
+                again = [word for word in command if word not in {*EVENLY, *BY_FILE}]
                 code = run(*again, *cache, "--last-failed", environment=environment)
             print(f"── {name}: {time.monotonic() - began:.0f} s\n", flush=True)
             if code:

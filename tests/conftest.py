@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 from hypothesis import HealthCheck, settings
+
+# jsonschema, which reads notebooks, builds a check for international addresses for seconds if it can; none is tested
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 # how long an example takes says something of the machine, and nothing of what is tested
 settings.register_profile("lab", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -48,6 +49,7 @@ def run(
     Ends with 1 when the notebook, or more than the allowed share of its jobs, failed. Run again, only what is missing
     is made.
     """
+    _start_soon()
     from orchestrator.batch import notebooks, runs
     from orchestrator.lab import Lab
 
@@ -78,6 +80,7 @@ def parameters(
     notebook: Annotated[Path, typer.Argument(help="The notebook.")], as_json: AsJson = False
 ) -> None:
     """Show what can be set in a notebook."""
+    _start_soon()
     from orchestrator.batch.notebooks import parameters_of
 
     known = parameters_of(notebook)
@@ -86,6 +89,11 @@ def parameters(
         return
     for parameter in known:
         out.print(f"{escape(str(parameter))}  [dim]{escape(parameter.help)}[/dim]")
+
+
+def _start_soon() -> None:
+    """Before notebooks are read: jsonschema builds a check for international addresses, for seconds, if it can."""
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 
 @batches.command("list")
