@@ -8,7 +8,7 @@ import zipfile
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from offers import ladder, offer
 
@@ -167,7 +167,6 @@ def test_what_is_no_bill_is_refused_with_a_reason(data: bytes) -> None:
         bom_files.read(data)
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     st.binary(max_size=80)
     | st.text(max_size=80).map(lambda tail: ("MPN;Qty;Ref\n" + tail).encode("utf-8", "replace"))
