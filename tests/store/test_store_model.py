@@ -1,6 +1,6 @@
 """The store against a model of it, in random lives with full disks, dying and sleeping workers, and moved clocks.
 
-60 examples here; `STORE_EXAMPLES=20000 pytest tests/store/test_store_model.py` for a night.
+20 examples here, 60 in the long form; `STORE_EXAMPLES=20000 pytest tests/store/test_store_model.py` for a night.
 The same machine must find fault with stores that lack one precaution each, or it would prove nothing.
 """
 
@@ -13,13 +13,14 @@ from datetime import datetime
 import pytest
 from hypothesis import HealthCheck, Phase, Verbosity, settings
 from hypothesis.stateful import run_state_machine_as_test
+from lengths import LONG
 from machine import StoreMachine
 
 from orchestrator.jobs import Backoff, Job
 from orchestrator.store import Store
 from orchestrator.store.workers import Observer
 
-EXAMPLES = int(os.environ.get("STORE_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("STORE_EXAMPLES", "60" if LONG else "20"))
 STEPS = 50
 REQUIRED = 9  # of the eleven mutants below
 LIFE = settings(
