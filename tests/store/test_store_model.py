@@ -132,12 +132,13 @@ MUTANTS: list[Mutant] = [
     recovery_keeps_the_fence,
     claim_believes_the_index,
     pauses_are_not_kept,
-    pauses_end_at_a_time_of_day,
     crashes_are_not_counted,
     living_workers_are_robbed,
-    hung_workers_are_waited_for,
     drafts_are_left_lying,
     a_lost_answer_is_a_failure,
+    # these two take two thirds of the time of all: only the long form comes so far if the others are caught
+    hung_workers_are_waited_for,
+    pauses_end_at_a_time_of_day,
 ]
 
 
@@ -152,6 +153,9 @@ def is_caught(mutant: Mutant) -> bool:
 
 
 def test_the_machine_catches_stores_that_lack_a_precaution() -> None:
-    caught = {mutant.__name__: is_caught(mutant) for mutant in MUTANTS}
+    caught: dict[str, bool] = {}
+    for mutant in MUTANTS:
+        if LONG or sum(caught.values()) < REQUIRED:
+            caught[mutant.__name__] = is_caught(mutant)
     print(caught)
     assert sum(caught.values()) >= REQUIRED, [name for name, found in caught.items() if not found]
