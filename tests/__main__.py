@@ -25,16 +25,18 @@ FIRE = [
     "tests/browser/test_many_visitors.py",
     "tests/torture",
 ]
-TWO = ["-n", "2", "--dist"]
-EVENLY = [*TWO, "worksteal"]
-BY_FILE = [*TWO, "loadfile"]  # those of a file share a lab or a browser
+EVENLY = ["-n", "3", "--dist", "worksteal"]  # of three on two cores, one mostly waits for something
+BY_FILE = ["-n", "2", "--dist", "loadfile"]  # those of a file share a lab, a browser or a kernel
 # plugins that no test here uses, and that take seconds of every process to import
 BARE = ["-p", "no:nbval", "-p", "no:schemathesis"]
 CHECKS: dict[str, list[str]] = {
     "format": ["ruff", "format", "--check", "."],
     "lint": ["ruff", "check", "."],
     "types": ["mypy", "orchestrator"],
-    "notebooks": ["pytest", "--nbval-lax", "-q", "notebooks", "dashboards"],
+    "notebooks": [
+        *("pytest", "--nbval-lax", "-q", "-p", "no:schemathesis"),
+        *(*BY_FILE, "notebooks", "dashboards"),
+    ],
     "tests": ["pytest", "-q", *BARE, *EVENLY, "tests", *TOGETHER],
     "tests of whole labs": [
         *("pytest", "-q", *BARE, *BY_FILE, *LABS),
