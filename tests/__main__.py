@@ -1,7 +1,7 @@
 """Every check of the project, as `python -m tests`: format, lint, types, tests, notebooks.
 
 Ends with 0 only if all of them pass; a failing one does not keep the others from running. Tests that fail are run
-once more, alone, and that is said: most run two at a time, and some have promises of milliseconds to keep.
+once more, alone, and that is said: most run two or three at a time, and some have promises of milliseconds to keep.
 """
 
 from __future__ import annotations
