@@ -1,7 +1,7 @@
 """Every check of the project, as `python -m tests`: format, lint, types, tests, notebooks.
 
 Ends with 0 only if all of them pass; a failing one does not keep the others from running. Tests that fail are run
-once more, alone, and that is said: most run two at a time, and some have promises of milliseconds to keep.
+once more, alone, and that is said: most run two or three at a time, and some have promises of milliseconds to keep.
 """
 
 from __future__ import annotations
@@ -25,15 +25,24 @@ FIRE = [
     "tests/browser/test_many_visitors.py",
     "tests/torture",
 ]
-TWO = ["-n", "2", "--dist", "loadfile"]
+EVENLY = ["-n", "3", "--dist", "worksteal"]  # of three on two cores, one mostly waits for something
+BY_FILE = ["-n", "2", "--dist", "loadfile"]  # those of a file share a lab, a browser or a kernel
+# plugins that no test here uses, and that take seconds of every process to import
+BARE = ["-p", "no:nbval", "-p", "no:schemathesis"]
 CHECKS: dict[str, list[str]] = {
     "format": ["ruff", "format", "--check", "."],
     "lint": ["ruff", "check", "."],
     "types": ["mypy", "orchestrator"],
-    "notebooks": ["pytest", "--nbval-lax", "-q", "notebooks", "dashboards"],
-    "tests": ["pytest", "-q", *TWO, "tests", *TOGETHER],
-    "tests of whole labs": ["pytest", "-q", *TWO, *LABS, *(f"--ignore={each}" for each in FIRE)],
-    "tests under fire": ["pytest", "-q", *FIRE],
+    "notebooks": [
+        *("pytest", "--nbval-lax", "-q", "-p", "no:schemathesis"),
+        *(*BY_FILE, "notebooks", "dashboards"),
+    ],
+    "tests": ["pytest", "-q", *BARE, *EVENLY, "tests", *TOGETHER],
+    "tests of whole labs": [
+        *("pytest", "-q", *BARE, *BY_FILE, *LABS),
+        *(f"--ignore={each}" for each in FIRE),
+    ],
+    "tests under fire": ["pytest", "-q", *BARE, *FIRE],
 }
 
 
@@ -66,7 +75,7 @@ def main() -> int:
             code = run(*command, *cache, environment=environment)
             if code == TESTS_FAILED and cache:
                 print(f"── {name}: those that failed, once more and alone", flush=True)
-                again = [word for word in command if word not in TWO]
+                again = [word for word in command if word not in {*EVENLY, *BY_FILE}]
                 code = run(*again, *cache, "--last-failed", environment=environment)
             print(f"── {name}: {time.monotonic() - began:.0f} s\n", flush=True)
             if code:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -50,6 +51,7 @@ def run(
     is made. With --cluster the worker in the notebook's kernel has Dask workers paint; where a worker runs already,
     that one does the jobs, and decides where.
     """
+    _start_soon()
     from orchestrator.batch import notebooks, runs
     from orchestrator.lab import Lab
 
@@ -80,6 +82,7 @@ def parameters(
     notebook: Annotated[Path, typer.Argument(help="The notebook.")], as_json: AsJson = False
 ) -> None:
     """Show what can be set in a notebook."""
+    _start_soon()
     from orchestrator.batch.notebooks import parameters_of
 
     known = parameters_of(notebook)
@@ -88,6 +91,11 @@ def parameters(
         return
     for parameter in known:
         out.print(f"{escape(str(parameter))}  [dim]{escape(parameter.help)}[/dim]")
+
+
+def _start_soon() -> None:
+    """Before notebooks are read: jsonschema builds a check for international addresses, for seconds, if it can."""
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 
 @batches.command("list")

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.connectors.comfyui import ComfyUI, Timing
@@ -136,7 +136,6 @@ names = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=80, deadline=None)
 @given(st.dictionaries(names, values), st.dictionaries(names, values))
 def test_no_workflow_breaks_the_weights(one: Graph, other: Graph) -> None:
     graph = {"1": node("KSampler", **one), "2": node("KSamplerAdvanced", **other)}

@@ -19,7 +19,7 @@ from connector_fakes import (
     status,
     workflow,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.connectors import comfyui_wire as wire
@@ -222,7 +222,6 @@ json_values = st.recursive(
 documents = st.dictionaries(st.sampled_from(["outputs", "status", "x"]), json_values)
 
 
-@settings(max_examples=60, deadline=None)
 @given(documents)
 def test_no_history_entry_breaks_the_reader(entry: dict[str, Any]) -> None:
     wire.from_history(entry)
@@ -359,7 +358,6 @@ def test_any_other_refusal_is_a_rejected_workflow(answer: dict[str, Any]) -> Non
     assert read(answer).message
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.dictionaries(st.sampled_from(["error", "node_errors"]), json_values))
 def test_no_refusal_breaks_the_reader(answer: dict[str, Any]) -> None:
     needs_info(answer)
@@ -435,7 +433,6 @@ def test_a_malformed_binary_message_is_no_preview(message: bytes) -> None:
     assert read_preview(message) is None
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=40))
 def test_no_binary_message_breaks_the_reader(message: bytes) -> None:
     for kind in (b"", b"\0\0\0\1", b"\0\0\0\4"):
@@ -504,7 +501,6 @@ fields = st.dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(events, fields), max_size=5))
 def test_no_event_breaks_the_progress_or_turns_it_back(told: list[tuple[str, Any]]) -> None:
     progress, last = PromptProgress(workflow()), 0.0

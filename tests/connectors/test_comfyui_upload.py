@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -128,7 +128,6 @@ def test_of_a_name_only_the_last_part_in_plain_characters_is_sent(name: str, sen
     assert safe_name(name) == sent
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.text(max_size=30))
 def test_no_name_whatever_breaks_out_of_its_header_or_folder(name: str) -> None:
     safe = safe_name(name)

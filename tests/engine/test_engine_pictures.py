@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from engine_talk import painting, talking
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -131,7 +131,6 @@ def test_a_picture_survives_encoding_and_decoding_in_its_large_shapes() -> None:
     assert np.abs(back.astype(int) - picture).mean() < 25
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     text=st.text(max_size=60),
     seed=st.integers(0, 2**64 - 1),

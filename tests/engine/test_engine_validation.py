@@ -202,9 +202,7 @@ values = st.recursive(
 )
 
 
-@settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     node=st.sampled_from(["1", "2", "3"]),
     name=st.sampled_from(["image", "images", "width", "crop"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 
 Shapes = dict[str, tuple[int, ...]]
@@ -30,11 +31,12 @@ def laid_out(shapes: Shapes, dtype: str = "F16") -> tuple[bytes, int]:
     return struct.pack("<Q", len(raw)) + raw, at
 
 
-def sparse(path: Path, shapes: Shapes) -> None:
-    """Such a file that takes no space."""
+def sparse(paths: Iterable[Path], shapes: Shapes) -> None:
+    """Such files, all alike, that take no space."""
     header, size = laid_out(shapes)
-    path.write_bytes(header)
-    os.truncate(path, len(header) + size)
+    for path in paths:
+        path.write_bytes(header)
+        os.truncate(path, len(header) + size)
 
 
 def unet(context: int, *, small: int = 1) -> Shapes:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import threading
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lengths import LONG
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
@@ -25,7 +25,7 @@ from orchestrator.lab import Lab
 from orchestrator.lab.history import moment
 from orchestrator.testing import make_lab
 
-MANY = 100_000 if os.environ.get("LAB_LONG") == "1" else 10_000
+MANY = 100_000 if LONG else 10_000
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 NO = Failure(kind="invalid", message="no such thing", remedy="ask for another")
 

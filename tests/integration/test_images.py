@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
@@ -344,7 +344,6 @@ def test_a_truncated_progressive_jpeg_is_refused(tmp_path: Path) -> None:
             put(data[:length], tmp_path)
 
 
-@settings(max_examples=150, deadline=None)
 @given(format=st.sampled_from(list(MAKERS)), seed=st.integers(0, 2**32))
 def test_damage_is_refused_as_damage_or_not_noticed(
     format: str, seed: int, tmp_path_factory: pytest.TempPathFactory

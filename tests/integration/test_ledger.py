@@ -374,6 +374,6 @@ def test_100_000_lines_are_summed_in_a_second(tmp_path: Path) -> None:
 
 
 def _read_s(folder: Path) -> float:
-    began = time.perf_counter()
+    began = time.process_time()  # our own work: what else the machine does meanwhile is not its
     opened(folder).totals()
-    return time.perf_counter() - began
+    return time.process_time() - began

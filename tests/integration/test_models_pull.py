@@ -18,7 +18,9 @@ from typing import Any
 import pytest
 from hub_fake import COMMIT, FakeHub, HubFault
 from model_files import SD15, VAE, safetensors
+from typer.testing import CliRunner, Result
 
+from orchestrator.cli import app
 from orchestrator.errors import (
     DiskFull,
     HubBroken,
@@ -405,19 +407,26 @@ def test_of_two_processes_one_fetches_and_the_other_says_so(paths: Paths, hub: F
     assert pulled(paths, hub).read_bytes() == DATA
 
 
-# ---------------------------------------------------------------- processes
+# ---------------------------------------------------------------- the command
+
+
+def surroundings(paths: Paths, hub: FakeHub) -> dict[str, str]:
+    return {"ORCHESTRATOR_PATHS": str(paths.file), "HF_ENDPOINT": hub.url, "COLUMNS": "200"}
+
+
+def told(paths: Paths, hub: FakeHub, *arguments: str) -> Result:
+    """What the command says when it has ended."""
+    return CliRunner().invoke(
+        app, ["models", "pull", *arguments], env=surroundings(paths, hub), catch_exceptions=False
+    )
 
 
 def call(paths: Paths, hub: FakeHub, *arguments: str) -> subprocess.Popen[str]:
-    environment = os.environ | {
-        "ORCHESTRATOR_PATHS": str(paths.file),
-        "HF_ENDPOINT": hub.url,
-        "COLUMNS": "200",
-    }
+    """The command as a process."""
     return subprocess.Popen(
         [sys.executable, "-m", "orchestrator", "models", "pull", *arguments],
         cwd=paths.file.parent,
-        env=environment,
+        env=os.environ | surroundings(paths, hub),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -437,8 +446,8 @@ def test_a_killed_pull_is_resumed_by_the_next_one(paths: Paths, hub: FakeHub) ->
     have = part(paths).stat().st_size
     assert 0 < have < len(DATA)
     resumed = call(paths, hub, NAME, "--to", "vae", "--yes", "--json")
-    said, told = resumed.communicate(timeout=60)
-    assert resumed.returncode == 0, told
+    said, problems = resumed.communicate(timeout=60)
+    assert resumed.returncode == 0, problems
     assert json.loads(said)["models"][0]["fetchedBytes"] == len(DATA) - have
     assert hub.downloads[-1].range == f"bytes={have}-"
     assert (paths.models_root / "vae" / FILE).read_bytes() == DATA
@@ -447,12 +456,11 @@ def test_a_killed_pull_is_resumed_by_the_next_one(paths: Paths, hub: FakeHub) ->
 def test_the_command_shows_size_licence_and_free_space_and_asks_nobody_who_is_not_there(
     paths: Paths, hub: FakeHub
 ) -> None:
-    asked = call(paths, hub, NAME)
-    _, told = asked.communicate(timeout=60)
-    assert asked.returncode == 2
-    assert "401 kB" in told
-    assert "are free" in told
-    assert "--yes" in told
+    asked = told(paths, hub, NAME)
+    assert asked.exit_code == 2
+    assert "401 kB" in asked.stderr
+    assert "are free" in asked.stderr
+    assert "--yes" in asked.stderr
     assert hub.downloads == []
 
 
@@ -460,29 +468,27 @@ def test_a_machine_that_is_told_to_stay_offline_is_told_so(
     paths: Paths, hub: FakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    done = call(paths, hub, NAME, "--yes")
-    _, told = done.communicate(timeout=60)
+    done = call(paths, hub, NAME, "--yes")  # it is read when a process starts
+    _, problems = done.communicate(timeout=60)
     assert done.returncode == 1
-    assert "HF_HUB_OFFLINE" in told
+    assert "HF_HUB_OFFLINE" in problems
     assert hub.requests == []
 
 
 def test_settings_of_env_local_count(paths: Paths, hub: FakeHub) -> None:
     hub.add("lab/gated", "g.safetensors", DATA, gated=True)
     paths.env_file.write_text(f"HF_TOKEN={hub.token}\n")
-    done = call(paths, hub, "lab/gated:g.safetensors", "--yes")
-    said, told = done.communicate(timeout=60)
-    assert done.returncode == 0, told
-    assert "g.safetensors is here" in said
-    assert hub.token not in said + told
+    done = told(paths, hub, "lab/gated:g.safetensors", "--yes")
+    assert done.exit_code == 0, done.stderr
+    assert "g.safetensors is here" in done.stdout
+    assert hub.token not in done.output
 
 
 def test_a_failing_command_ends_with_1_and_the_remedy(paths: Paths, hub: FakeHub) -> None:
-    failed = call(paths, hub, "lab/none:x.safetensors", "--yes")
-    _, told = failed.communicate(timeout=60)
-    assert failed.returncode == 1
-    assert "no such" in told
-    assert "Traceback" not in told
+    failed = told(paths, hub, "lab/none:x.safetensors", "--yes")
+    assert failed.exit_code == 1
+    assert "no such" in failed.stderr
+    assert "Traceback" not in failed.output
 
 
 # ---------------------------------------------------------------- the known set

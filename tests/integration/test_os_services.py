@@ -3,6 +3,7 @@ answer as the real ones are documented to."""
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import sys
@@ -130,14 +131,17 @@ SC = """
 print("\\nSERVICE_NAME: %s\\n        STATE              : 4  RUNNING" % arguments[1])
 print("        PID                : %d\\n        FLAGS              :" % state["pid"])
 """
+# started hundreds of times: it imports as little as it can, so its memory is a Python literal
 FRAME = """#!{python} -IS
-import json, sys
+import sys
 arguments = sys.argv[1:]
 file = {file!r}
-state = json.load(open(file))
+with open(file, encoding="utf-8") as opened:
+    state = eval(opened.read())
 state["calls"].append([{name!r}, *arguments])
 def save():
-    json.dump(state, open(file, "w"))
+    with open(file, "w", encoding="utf-8") as opened:
+        opened.write(repr(state))
 {body}
 save()
 """
@@ -147,7 +151,7 @@ class StandIns:
     """Programs on PATH with one memory."""
 
     def __init__(self, folder: Path, **programs: str) -> None:
-        self._file = folder / "state.json"
+        self._file = folder / "state.txt"
         self.write(pid=os.getpid(), calls=[])
         for name, body in programs.items():
             path = folder / name
@@ -157,12 +161,12 @@ class StandIns:
             path.chmod(0o755)
 
     def read(self) -> dict[str, Any]:
-        said: dict[str, Any] = json.loads(self._file.read_text())
+        said: dict[str, Any] = ast.literal_eval(self._file.read_text("utf-8"))
         return said
 
     def write(self, **state: Any) -> None:
         before = self.read() if self._file.exists() else {}
-        self._file.write_text(json.dumps({**before, **state}))
+        self._file.write_text(repr({**before, **state}), "utf-8")
 
     def changes(self) -> list[list[str]]:
         """What was called, without questions."""

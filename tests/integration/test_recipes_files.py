@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import os
 import struct
-import subprocess
-import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -19,7 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
+from typer.testing import CliRunner, Result
 
+from orchestrator.cli import app
 from orchestrator.errors import ImageInvalid, ImageNotFound, ParamsInvalid
 from orchestrator.gallery import Gallery
 from orchestrator.images import Published, find_recipe, publish, read_recipe, sidecar
@@ -638,19 +637,17 @@ def test_the_command_tells_how_a_picture_was_made(tmp_path: Path) -> None:
     theirs.write_bytes(with_text(("parameters", A1111, False)))
     plain.write_bytes(encoded(noise(), "PNG"))
 
-    def run(*args: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "orchestrator", "recipe", *args]
-        env = os.environ | {"COLUMNS": "200", "PYTHONIOENCODING": "utf-8"}
-        return subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+    def run(*args: str) -> Result:
+        return CliRunner().invoke(app, ["recipe", *args], env={"COLUMNS": "200"})
 
     said = json.loads(run(str(ours), "--json").stdout)
     assert said["source"] == "orchestrator"
     assert said["recipe"]["workflow"] == WORKFLOW
     assert json.loads(run(str(theirs), "--json").stdout)["recipe"]["params"]["cfg"] == 7
     told = run(str(theirs))
-    assert told.returncode == 0
+    assert told.exit_code == 0
     assert "лиса, fox" in told.stdout
     assert "euler_ancestral" in told.stdout
     nothing = run(str(plain), "--json")
-    assert (nothing.returncode, json.loads(nothing.stdout)) == (1, {"source": None, "recipe": None})
-    assert run(str(tmp_path / "no.png")).returncode == 2
+    assert (nothing.exit_code, json.loads(nothing.stdout)) == (1, {"source": None, "recipe": None})
+    assert run(str(tmp_path / "no.png")).exit_code == 2

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import openpyxl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from offers import ladder, offer
 from openpyxl.cell.rich_text import CellRichText, TextBlock
@@ -183,7 +183,6 @@ def test_what_is_no_bill_is_refused_with_a_reason(data: bytes) -> None:
         bom_files.read(data)
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     st.binary(max_size=80)
     | st.text(max_size=80).map(lambda tail: ("MPN;Qty;Ref\n" + tail).encode("utf-8", "replace"))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lengths import LONG
 from search_far_ends import FakeSource, build, collect, named, offer, run_moved
 
 from orchestrator.parts.database import Database
@@ -207,7 +208,7 @@ def test_the_events_come_to_the_result_however_the_sources_interleave(tmp_path: 
         await search.close()
 
     async def work() -> None:
-        for number in range(1000):
+        for number in range(1000 if LONG else 100):
             await one(tmp_path, number)
 
     run_moved(work)

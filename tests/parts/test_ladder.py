@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from decimal import Decimal
 
+from lengths import LONG
 from offers import ladder, offer
 
 from orchestrator.parts.ladder import RISES, best, best_of, build
@@ -14,10 +15,11 @@ from orchestrator.parts.values import Offer
 D = Decimal
 
 
-def test_ten_thousand_random_ladders_equal_the_oracle() -> None:
+def test_random_ladders_equal_the_oracle() -> None:
+    ladders = 10_000 if LONG else 2_000
     dice = random.Random(20260920)
     bought_more = 0
-    for _ in range(10_000):
+    for _ in range(ladders):
         one, quantity, any_stock = _random_offer(dice), dice.randint(1, 60), dice.random() < 0.3
         told = best(one, quantity, None, "USD", any_stock)
         truth = _oracle(one, quantity, any_stock)
@@ -28,7 +30,7 @@ def test_ten_thousand_random_ladders_equal_the_oracle() -> None:
         assert (told.total, told.buy, told.unit_price) == truth, one
         assert told.in_stock == ((one.stock or 0) >= told.buy)
         bought_more += told.buy > quantity
-    assert bought_more > 1000  # the cases do reach MOQ, multiples and later breaks
+    assert bought_more > ladders / 10  # the cases do reach MOQ, multiples and later breaks
 
 
 def _random_offer(dice: random.Random) -> Offer:

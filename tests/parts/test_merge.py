@@ -7,7 +7,7 @@ import random
 from datetime import date, timedelta
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from offers import NOW, ladder, offer
 
@@ -233,7 +233,6 @@ OFFERS = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(OFFERS, max_size=14), st.randoms(use_true_random=False), st.integers(1, 20))
 def test_any_order_of_any_portions_gives_the_same_parts(
     offers: list[Offer], dice: random.Random, quantity: int
@@ -255,7 +254,6 @@ def test_any_order_of_any_portions_gives_the_same_parts(
     ]
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(OFFERS, max_size=14))
 def test_offers_of_one_part_have_one_maker_and_one_number(offers: list[Offer]) -> None:
     for part in merged(*offers):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.parts.ru import attributes, normalise
@@ -73,7 +73,6 @@ def test_a_western_part_number_comes_out_as_it_went_in(mpn: str) -> None:
 
 
 @given(st.from_regex(r"\A[A-Z]{2,4}[0-9]{4,5}[A-Z]{1,3}(?:-[A-Z0-9]{1,3})?(?:/[A-Z]{2})?[+]?\Z"))
-@settings(max_examples=150, deadline=None)
 def test_a_latin_part_number_alone_is_never_changed(mpn: str) -> None:
     said = normalise(mpn)
     if said.mpn is None:  # DIP1234A is a case
@@ -165,7 +164,6 @@ def test_two_voltages_of_a_transformer_are_not_its_rated_voltage() -> None:
 
 
 @given(st.text(max_size=80))
-@settings(max_examples=300, deadline=None)
 def test_any_text_has_an_answer(text: str) -> None:
     said = normalise(text)
     assert 0 <= said.confidence <= 1
@@ -180,14 +178,12 @@ def test_rubbish_has_an_answer_too(text: str) -> None:
 
 
 @given(st.text(alphabet="АВЕКМНОРСТУХавекмнорстухABCабвгд0123456789-", max_size=20))
-@settings(deadline=None)
 def test_folding_twice_is_folding_once(text: str) -> None:
     assert fold(fold(text)) == fold(text)
     assert transliterate(transliterate(text)) == transliterate(text)
 
 
 @given(st.from_regex(r"\A[qzjw]{2,3}[0-9]{2,3}[qzjw]{2}\Z"))
-@settings(max_examples=80, deadline=None)
 def test_a_token_with_digits_that_means_nothing_stays_in_the_english_text(token: str) -> None:
     assert token.upper() in normalise(f"резистор BC547 {token} 10к").en.upper()
 

@@ -6,7 +6,7 @@ import json
 import re
 from decimal import Decimal
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from offers import ladder, offer
 
@@ -118,7 +118,6 @@ WORDS = st.sampled_from(
 TEXTS = st.lists(WORDS, max_size=6).map(" ".join) | st.lists(WORDS, max_size=4).map("".join)
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     st.lists(
         st.builds(

@@ -11,7 +11,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from workbench import LONG, START, finish, make_job, opened, put_file, take
+from lengths import LONG
+from workbench import START, finish, make_job, opened, put_file, take
 
 from orchestrator.jobs import Status
 

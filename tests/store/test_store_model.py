@@ -1,6 +1,6 @@
 """The store against a model of it, in random lives with full disks, dying and sleeping workers, and moved clocks.
 
-60 examples here; `STORE_EXAMPLES=20000 pytest tests/store/test_store_model.py` for a night.
+20 examples here, 60 in the long form; `STORE_EXAMPLES=20000 pytest tests/store/test_store_model.py` for a night.
 The same machine must find fault with stores that lack one precaution each, or it would prove nothing.
 """
 
@@ -13,13 +13,14 @@ from datetime import datetime
 import pytest
 from hypothesis import HealthCheck, Phase, Verbosity, settings
 from hypothesis.stateful import run_state_machine_as_test
+from lengths import LONG
 from machine import StoreMachine
 
 from orchestrator.jobs import Backoff, Job
 from orchestrator.store import Store
 from orchestrator.store.workers import Observer
 
-EXAMPLES = int(os.environ.get("STORE_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("STORE_EXAMPLES", "60" if LONG else "20"))
 STEPS = 50
 REQUIRED = 9  # of the eleven mutants below
 LIFE = settings(
@@ -131,12 +132,13 @@ MUTANTS: list[Mutant] = [
     recovery_keeps_the_fence,
     claim_believes_the_index,
     pauses_are_not_kept,
-    pauses_end_at_a_time_of_day,
     crashes_are_not_counted,
     living_workers_are_robbed,
-    hung_workers_are_waited_for,
     drafts_are_left_lying,
     a_lost_answer_is_a_failure,
+    # these two take two thirds of the time of all: only the long form comes so far if the others are caught
+    hung_workers_are_waited_for,
+    pauses_end_at_a_time_of_day,
 ]
 
 
@@ -151,6 +153,9 @@ def is_caught(mutant: Mutant) -> bool:
 
 
 def test_the_machine_catches_stores_that_lack_a_precaution() -> None:
-    caught = {mutant.__name__: is_caught(mutant) for mutant in MUTANTS}
+    caught: dict[str, bool] = {}
+    for mutant in MUTANTS:
+        if LONG or sum(caught.values()) < REQUIRED:
+            caught[mutant.__name__] = is_caught(mutant)
     print(caught)
     assert sum(caught.values()) >= REQUIRED, [name for name, found in caught.items() if not found]

@@ -13,8 +13,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
+from lengths import LONG
 from workbench import (
-    LONG,
     Child,
     at_gpu,
     finish,

@@ -19,7 +19,8 @@ from queue import Queue
 
 import orjson
 import pytest
-from workbench import LONG, Child, make_job, needs_posix, opened, percentile, put_file, until
+from lengths import LONG
+from workbench import Child, make_job, needs_posix, opened, percentile, put_file, until
 
 from orchestrator.jobs import Progress, Status
 from orchestrator.store import Store

@@ -20,7 +20,6 @@ import pytest
 from orchestrator.jobs import Attempt, Job
 from orchestrator.store import Claim, Lane, LanesFor, Store
 
-LONG = os.environ.get("LAB_LONG") == "1"  # `LAB_LONG=1 pytest tests/store` runs the long forms
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 GPU = "http://gpu:8188"
 OLD_S = 60.0  # the age of a file that nobody is writing any more

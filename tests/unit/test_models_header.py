@@ -262,9 +262,7 @@ def test_a_header_as_large_as_sdxls_is_read_in_a_tenth_of_a_second(tmp_path: Pat
 
 
 @given(st.binary(max_size=300), st.sampled_from([".safetensors", ".ckpt", ".gguf", ".pt"]))
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_noise_is_never_whole_and_never_raises(tmp_path: Path, noise: bytes, suffix: str) -> None:
     path = tmp_path / f"x{suffix}"
     path.write_bytes(noise)
@@ -274,9 +272,7 @@ def test_noise_is_never_whole_and_never_raises(tmp_path: Path, noise: bytes, suf
 
 
 @given(st.integers(0, len(GOOD) - 1), st.integers(1, 255))
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_flipped_byte_of_the_header_raises(tmp_path: Path, at: int, flip: int) -> None:
     path = tmp_path / "x.safetensors"
     path.write_bytes(GOOD[:at] + bytes([GOOD[at] ^ flip]) + GOOD[at + 1 :])
@@ -284,9 +280,7 @@ def test_no_flipped_byte_of_the_header_raises(tmp_path: Path, at: int, flip: int
 
 
 @given(st.integers(0, len(GOOD) - 1))
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_beginning_of_a_file_is_whole(tmp_path: Path, length: int) -> None:
     path = tmp_path / "x.safetensors"
     path.write_bytes(GOOD[:length])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import WorkflowUnreadable
@@ -515,7 +515,6 @@ documents = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200, deadline=None)
 @given(documents)
 def test_no_document_breaks_the_conversion(document: dict[str, Any]) -> None:
     try:
@@ -531,7 +530,6 @@ def test_no_document_breaks_the_conversion(document: dict[str, Any]) -> None:
     assert repr(convert(document, PLANS)) == repr(done)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.dictionaries(st.text(max_size=3), json_values | nodes, max_size=4))
 def test_no_prompt_breaks_validation_or_drawing(prompt: dict[str, Any]) -> None:
     validate(prompt, PLANS)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from object_info import (
     CHECKPOINTS,
@@ -197,7 +197,6 @@ def drawn(backend: str) -> st.SearchStrategy[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", SERVERS)
 @given(data=st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_the_parameters_allow_the_server_takes(name: str, data: Any) -> None:
     backend = data.draw(st.sampled_from(ON_COMFYUI))
     params = data.draw(drawn(backend))

@@ -11,6 +11,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lengths import LONG
 from page import answers, connect, press, until
 
 from orchestrator.catalogue import Catalogue
@@ -136,9 +137,9 @@ def test_changes_of_one_kind_in_quick_succession_are_one_step_back() -> None:
 
 
 @pytest.mark.skipif(not TEMPLATES, reason="the template workflows are not on this machine")
-def test_every_template_is_written_as_it_was_read_and_undone_to_the_very_text() -> None:
+def test_a_template_is_written_as_it_was_read_and_undone_to_the_very_text() -> None:
     seen = 0
-    for file in TEMPLATES:
+    for file in TEMPLATES if LONG else TEMPLATES[::8]:
         data = file.read_bytes()
         value = orjson.loads(data)
         if not isinstance(value, dict) or not isinstance(value.get("nodes"), list):
@@ -162,7 +163,7 @@ def test_every_template_is_written_as_it_was_read_and_undone_to_the_very_text() 
         for _ in range(len(places) + 1):
             document.undo(base=document.revision)
         assert document.data() == data
-    assert seen > 400
+    assert seen > (400 if LONG else 50)
 
 
 # ---------------------------------------------------------------------------------------------------- files

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
+from types import NoneType
 from typing import Any
 
 from orchestrator.errors import WorkflowUnreadable
@@ -23,6 +24,9 @@ MAX_PARTS = 3_000_000  # values in the JSON
 MARK = "orchestrator"  # our key in `extra` of a document and `properties` of a node
 NUMBER = re.compile(r"-?[0-9]{1,9}")
 SUBGRAPH_INPUTS, SUBGRAPH_OUTPUTS = "-10", "-20"  # ids that stand for a subgraph's own sockets
+# most values are atoms, and whether one is a Mapping is slow to say
+ATOMS = (str, int, float, NoneType)
+NESTING = (dict, list, Mapping)
 
 
 class Format(Enum):
@@ -166,7 +170,11 @@ def _measure(document: Mapping[str, Any]) -> None:
         below: list[Any] = []
         for each in level:
             children = each.values() if isinstance(each, Mapping) else each
-            below += [child for child in children if isinstance(child, Mapping | list)]
+            below += [
+                child
+                for child in children
+                if not isinstance(child, ATOMS) and isinstance(child, NESTING)
+            ]
             parts += len(each)
         if parts > MAX_PARTS:
             raise WorkflowUnreadable(f"The file has more than {MAX_PARTS:,} values")
