@@ -10,7 +10,7 @@ from typing import Any
 
 from jupyter_server.serverapp import ServerApp
 
-from orchestrator.server.worker_kernels import NEEDS, Spare, WorkerKernels, start_once
+from orchestrator.server.kernels import NEEDS, Kernels, Spare, start_once
 
 PAGE = "page"  # the type of the session of a kernel that a page has, and nobody else holds
 SPARE = "orchestrator-page-spare"
@@ -27,8 +27,8 @@ class PageKernels:
     def __init__(self, app: ServerApp, *, needs: int = NEEDS) -> None:
         """`needs`: bytes of memory that must be free for a spare to be started."""
         self._kernels: Any = app.kernel_manager
-        self._waiting = WorkerKernels(app)
-        self._spare = Spare(self._waiting, name=SPARE, code=IMPORT, value=None, needs=needs)
+        self._waiting = Kernels(app)
+        self._spare = Spare(self._waiting, name=SPARE, code=IMPORT, needs=needs)
         self._tending: asyncio.Task[None] | None = None
 
     async def start_kernel(self, **asked: Any) -> str:

@@ -20,9 +20,13 @@ from orchestrator.health import Pulse
 from orchestrator.health.processes import halted
 from orchestrator.jobs import Job, Status
 from orchestrator.lab import Lab
-from orchestrator.server.worker_kernels import IMPORT, NAME, Spare, WorkerKernels
+from orchestrator.server.kernels import Kernels, Spare
 from orchestrator.store.workers import HOST, Observer, WorkerInfo
 
+NAME = "orchestrator-worker"  # as JupyterLab lists it among the running kernels
+SPARE = "orchestrator-worker-spare"
+IMPORT = "from orchestrator.server import kernel as _worker"
+WARM = "_worker.warm()"
 STARTED = "_worker.start()"
 STOP = "await _worker.stop()"
 MONITOR = "_worker.restart_monitor()"
@@ -65,8 +69,8 @@ class Supervisor:
         self._journal = guardian.journal
         self._worker_circuit = guardian.circuit("worker", remedy=WORKER_REMEDY)
         self._monitor_circuit = guardian.circuit("monitor", remedy=MONITOR_REMEDY)
-        self._kernels = WorkerKernels(app)
-        self._spare = Spare(self._kernels)
+        self._kernels = Kernels(app)
+        self._spare = Spare(self._kernels, name=SPARE, code=IMPORT, value=WARM)
         self._observer = Observer(lab.store.layout.workers, lease_s=STALE_S)
         self._ready = ready
         self._task: asyncio.Task[None] | None = None

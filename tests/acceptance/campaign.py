@@ -106,9 +106,9 @@ serve(0, allow_faults=True, step_delay_s=0.25, ready=ready)
 """
 
 IN_KERNEL = """
-from orchestrator.server import supervisor, worker_kernels
+from orchestrator.server import supervisor
 change = "import sys; sys.path.insert(0, {folder!r}); from mutants import MUTANTS; MUTANTS[{name!r}]()"
-worker_kernels.IMPORT = supervisor.IMPORT = change + chr(10) + worker_kernels.IMPORT
+supervisor.IMPORT = change + chr(10) + supervisor.IMPORT
 """
 NO_SUPERVISOR = """
 from orchestrator.server.supervisor import Supervisor

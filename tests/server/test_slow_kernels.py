@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from orchestrator.server.worker_kernels import while_busy
+from orchestrator.server.kernels import while_busy
 
 BUSY = "while True: pass"
 IDLE = "import time; print(flush=True); time.sleep(600)"

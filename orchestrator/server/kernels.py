@@ -1,6 +1,6 @@
-"""The kernels that a worker runs in: the one that works, and one that waits to take its place.
+"""Kernels of the server's own: started, asked and ended; and one that waits to take another's place.
 
-Most of the time that a killed worker costs is the start of a Python and its imports. The spare has them behind it.
+Most of the time that a new kernel costs is the start of a Python and its imports. A spare has them behind it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,7 @@ import psutil
 from jupyter_core.utils import ensure_async
 from jupyter_server.serverapp import ServerApp
 
-NAME = "orchestrator-worker"  # as JupyterLab lists it among the running kernels
-SPARE = "orchestrator-worker-spare"
 CONSOLE = "console"
-IMPORT = "from orchestrator.server import kernel as _worker"
-WARM = "_worker.warm()"
-
 WARM_S = 60.0  # for a spare to start and import, on a machine that has better things to do
 AGAIN_S = 30.0  # between two tries to have a spare
 NEEDS = 1_000_000_000  # bytes of memory that must be left: a spare takes about 75 MB of them
@@ -45,7 +40,7 @@ async def start_once(kernels: Any, **asked: Any) -> str:
     return kernel_id
 
 
-class WorkerKernels:
+class Kernels:
     """Starts, asks and ends kernels of one server. They are in sight in JupyterLab."""
 
     def __init__(self, app: ServerApp) -> None:
@@ -155,14 +150,15 @@ class Spare:
 
     def __init__(
         self,
-        kernels: WorkerKernels,
+        kernels: Kernels,
         *,
-        name: str = SPARE,
-        code: str = IMPORT,
-        value: str | None = WARM,
+        name: str,
+        code: str,
+        value: str | None = None,
         needs: int = NEEDS,
     ) -> None:
-        """`code` and the expression `value` import it. `needs`: bytes of memory that must be free to start one."""
+        """`name`: as JupyterLab lists it. `code` and the expression `value` import it. `needs`: bytes of memory that
+        must be free to start one."""
         self._kernels = kernels
         self._name, self._code, self._value = name, code, value
         self._needs = needs
