@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -21,6 +22,9 @@ import httpx
 import nbformat
 import pytest
 from served_lab import TOKEN, ServedLab, until
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "acceptance"))
+from commands import command
 
 from orchestrator import health, logs
 from orchestrator.guardian.bugs import BugReports
@@ -170,13 +174,10 @@ def notebook(folder: Path) -> bytes:
     return (folder / "said.ipynb").read_bytes()
 
 
-def command(folder: Path, line: str) -> bytes:
-    done = subprocess.run(
-        [sys.executable, "-m", "orchestrator", *line.split()],
-        cwd=folder, capture_output=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert b"Traceback" not in done.stderr, done.stderr
-    return done.stdout + done.stderr
+def said_by(folder: Path, line: str) -> bytes:
+    done = command(folder, *line.split(), environment=os.environ)
+    assert "Traceback" not in done.stderr, done.stderr
+    return (done.stdout + done.stderr).encode()
 
 
 def log_it_all(lab: Lab) -> None:
@@ -248,7 +249,7 @@ def test_no_key_is_in_any_file_answer_frame_notebook_or_line_of_a_command(
                 assert served.ended(paid).status is Status.FAILED
                 in_notebook = pool.submit(notebook, folder)
                 said = pool.map(
-                    lambda line: (line, command(folder, line)),
+                    lambda line: (line, said_by(folder, line)),
                     [line.format(job=broken.id) for line in COMMANDS],
                 )
                 log_it_all(served.lab)
