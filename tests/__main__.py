@@ -60,6 +60,8 @@ def main() -> int:
         environment = {**os.environ, "ORCHESTRATOR_PATHS": str(Path(lab, "paths.json"))}
         # kernels start twice as fast when they find compiled modules
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        # matplotlib lists the fonts of the machine once for all labs, which takes seconds
+        environment["MPLCONFIGDIR"] = str(Path(lab, "matplotlib"))
         for variable in (
             "COMFY_URL",
             "BFL_API_KEY",

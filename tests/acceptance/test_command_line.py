@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import command
 from PIL import Image
 
 from orchestrator.cli import app
@@ -27,29 +28,17 @@ def lab(tmp_path: Path) -> Path:
 
 def call(lab: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if k not in {"COMFY_URL", "BFL_API_KEY"}}
-    environment |= {"ORCHESTRATOR_PATHS": str(lab / "paths.json"), "COLUMNS": "200"} | variables
-    return subprocess.run(
-        [sys.executable, "-m", "orchestrator", *arguments],
-        cwd=lab,
-        env=environment,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=90,
-        check=False,
-    )
+    environment |= {"ORCHESTRATOR_PATHS": str(lab / "paths.json")} | variables
+    return command(lab, *arguments, environment=environment)
 
 
 def document(done: subprocess.CompletedProcess[str]) -> Any:
     return json.loads(done.stdout)  # all of standard output, or this fails
 
 
-def fox(lab: Path, seed: int) -> dict[str, Any]:
-    done = call(
-        lab,
-        *("generate", "a red fox", "--backend", "sd15", "--wait", "--json"),
-        *("--param", "steps=8", "--param", f"seed={seed}"),
-    )
+def fox(lab: Path, seed: int, **params: int) -> dict[str, Any]:
+    asked = [f"--param={name}={value}" for name, value in {"seed": seed, **params}.items()]
+    done = call(lab, "generate", "a red fox", "--backend", "sd15", "--wait", "--json", *asked)
     assert done.returncode == 0, done.stderr
     return document(done)
 
@@ -59,8 +48,16 @@ def pixels(job: dict[str, Any]) -> bytes:
         return image.tobytes()
 
 
+def test_a_module_of_python_is_the_same_command(lab: Path) -> None:
+    said = [sys.executable, "-m", "orchestrator", "jobs", "--json"]
+    environment = {**os.environ, "ORCHESTRATOR_PATHS": str(lab / "paths.json")}
+    done = subprocess.run(said, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert document(done) == {"jobs": [], "total": 0}
+
+
 def test_generate_and_wait_makes_a_png_that_carries_its_recipe(lab: Path) -> None:
-    job = fox(lab, seed=7)
+    job = fox(lab, seed=7, steps=8)
     assert (job["status"], job["backend"], job["prompt"]) == ("done", "sd15", "a red fox")
     assert job["result"]["files"] == [job["result"]["file"]]
     with Image.open(job["result"]["file"]) as image:
@@ -76,7 +73,7 @@ def test_generate_and_wait_makes_a_png_that_carries_its_recipe(lab: Path) -> Non
 
 
 def test_the_same_seed_makes_the_same_pixels_and_another_seed_others(lab: Path) -> None:
-    first, again, other = fox(lab, seed=7), fox(lab, seed=7), fox(lab, seed=8)
+    first, again, other = (fox(lab, seed, steps=2, width=64, height=64) for seed in (7, 7, 8))
     assert pixels(first) == pixels(again) != pixels(other)
     assert len({job["result"]["file"] for job in (first, again, other)}) == 3
 

@@ -7,11 +7,11 @@ import json
 import os
 import struct
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import command
 
 P = "model.diffusion_model."
 SD15 = {
@@ -63,18 +63,8 @@ def lab(tmp_path: Path) -> Path:
 def call(lab: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     unset = {"COMFY_URL", "BFL_API_KEY", "HF_TOKEN", "HF_ENDPOINT"}
     environment = {k: v for k, v in os.environ.items() if k not in unset}
-    environment |= {"ORCHESTRATOR_PATHS": str(lab / "paths.json"), "COLUMNS": "200"}
-    return subprocess.run(
-        [sys.executable, "-m", "orchestrator", "models", *arguments],
-        cwd=lab,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=90,
-        check=False,
-    )
+    environment |= {"ORCHESTRATOR_PATHS": str(lab / "paths.json")}
+    return command(lab, "models", *arguments, environment=environment)
 
 
 def document(done: subprocess.CompletedProcess[str]) -> Any:

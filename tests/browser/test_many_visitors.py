@@ -1,4 +1,7 @@
-"""Ten visitors at once, while the worker is killed and the server is restarted under them."""
+"""Many visitors at once, while the worker is killed and the server is restarted under them.
+
+Five of them; ten in the long form (`LAB_LONG=1`), since each starts a browser's page and a kernel.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,10 @@ require_chromium()
 
 from playwright.sync_api import Page, expect
 
-VISITORS = 10
-PATIENCE_MS = 90_000  # ten pages start ten kernels
+VISITORS = 10 if os.environ.get("LAB_LONG") == "1" else 5
+PATIENCE_MS = 180_000  # each page starts a kernel
+# a busy machine may need long to show so many pages at once: nobody has left meanwhile
+GRACE_S = PATIENCE_MS / 1000
 QUICK = {"steps": 2, "width": 64, "height": 64}
 
 
@@ -30,13 +35,13 @@ def shows(page: Page, prompt: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills with SIGKILL")
-@pytest.mark.timeout(400)
-def test_ten_visitors_see_everything_through_a_killed_worker_and_a_restarted_server(
+@pytest.mark.timeout(700)
+def test_all_visitors_see_everything_through_a_killed_worker_and_a_restarted_server(
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "lab"
     folder.mkdir()
-    served = ServedLab(folder)
+    served = ServedLab(folder, orphan_grace_s=GRACE_S)
     try:
         with chromium(tmp_path / "profile") as context:
             pages = [context.new_page() for _ in range(VISITORS)]
@@ -59,7 +64,7 @@ def test_ten_visitors_see_everything_through_a_killed_worker_and_a_restarted_ser
                 expect(page.get_by_role("alert").filter(visible=True).first).to_contain_text(
                     re.compile("does not answer|session", re.IGNORECASE), timeout=PATIENCE_MS
                 )
-            served = ServedLab(folder, port=served.port)
+            served = ServedLab(folder, port=served.port, orphan_grace_s=GRACE_S)
             for page in pages[:2]:
                 page.bring_to_front()
                 page.get_by_role("button", name="Reload").filter(visible=True).first.click(

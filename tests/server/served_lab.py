@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +17,7 @@ from typing import Any
 import httpx
 import psutil
 
+from orchestrator.errors import OrchestratorError
 from orchestrator.jobs import Job
 from orchestrator.lab import Lab
 
@@ -48,21 +51,36 @@ class ServedLab:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         unset = {"COMFY_URL", "BFL_API_KEY", "ADMIN_URL"}
-        environment = {key: value for key, value in os.environ.items() if key not in unset}
-        environment["ORCHESTRATOR_PATHS"] = str(folder / "paths.json")
+        known = {key: value for key, value in os.environ.items() if key not in unset}
+        known["ORCHESTRATOR_PATHS"] = str(folder / "paths.json")
+        self._environment = known | {"ORCHESTRATOR_TOKEN": TOKEN} | variables
+        self._orphan_grace_s = orphan_grace_s
+        self._folder = folder
         self.said = folder / "said.txt"
+        self.lab = Lab.open(folder)
+        self.http = httpx.Client(base_url=self.url, timeout=20)
+        self.token = {"Authorization": f"token {TOKEN}"}
+        self.process = self._start()
+        self._wait()
+
+    def again(self) -> None:
+        """Start it once more, after it has ended."""
+        assert self.process.poll() is not None
+        self.process = self._start()
+        self._wait()
+
+    def _start(self) -> subprocess.Popen[bytes]:
         with self.said.open("wb") as said:
-            self.process = subprocess.Popen(
-                self._command(orphan_grace_s),
-                cwd=folder,
-                env=environment | {"ORCHESTRATOR_TOKEN": TOKEN} | variables,
+            return subprocess.Popen(
+                self._command(self._orphan_grace_s),
+                cwd=self._folder,
+                env=self._environment,
                 stderr=said,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        self.lab = Lab.open(folder)
-        self.http = httpx.Client(base_url=self.url, timeout=20)
-        self.token = {"Authorization": f"token {TOKEN}"}
+
+    def _wait(self) -> None:
         try:
             until(self._answers, START_S)
             until(lambda: self.worker() is not None, START_S)
@@ -106,6 +124,35 @@ class ServedLab:
         held = {session["kernel"]["id"] for session in sessions if session["type"] != "page"}
         return {kernel["id"] for kernel in self.api("GET", "/api/kernels")} - held
 
+    def clear(self) -> None:
+        """Leave nothing of what was asked for or made: to whoever comes next it is a lab just set up.
+
+        What runs goes on running, and so do its logs. Pages must have been closed.
+        """
+        for session in self.api("GET", "/api/sessions"):
+            if session["type"] == "notebook":
+                self.api("DELETE", f"/api/sessions/{session['id']}")
+        for kernel_id in self.page_kernels():  # one may be on its way out
+            self.http.delete(f"/api/kernels/{kernel_id}", headers=self.token)
+        store, paths = self.lab.store, self.lab.paths
+        self.lab.resume()
+        store.refresh()
+        for job in store.snapshot():
+            with contextlib.suppress(OrchestratorError):
+                self.lab.cancel(job.id)
+        until(lambda: all(job.is_terminal for job in store.snapshot()), START_S)
+        for folder in (paths.drop_out, paths.drop_in, paths.workflows, paths.data / "batches"):
+            _empty(folder)
+        for folder in (store.layout.old, store.layout.corrupt, store.layout.blobs):
+            _empty(folder)
+        for folder in (paths.jobs, paths.data / "favourites", paths.file.parent):
+            for file in folder.glob("*"):
+                if file.is_file() and file not in {paths.file, self.said}:
+                    file.unlink()
+        (paths.data / "health.jsonl").unlink(missing_ok=True)
+        store.refresh()
+        assert not store.snapshot()
+
     def family(self) -> list[psutil.Process]:
         """The processes that the server has started, and theirs."""
         return psutil.Process(self.process.pid).children(recursive=True)
@@ -124,6 +171,14 @@ class ServedLab:
             process.kill()
         self.http.close()
         self.lab.close()
+
+
+def _empty(folder: Path) -> None:
+    for each in folder.glob("*"):
+        if each.is_dir() and not each.is_symlink():
+            shutil.rmtree(each)
+        else:
+            each.unlink()
 
 
 def until(condition: Callable[[], bool], timeout_s: float) -> float:

@@ -76,7 +76,7 @@ def test_a_spare_kernel_takes_the_place_of_a_killed_worker_and_another_spare_its
 
 
 @pytest.mark.parametrize(("blow", "seconds"), [("SIGKILL", 8), ("SIGSTOP", 15)])
-def test_a_worker_that_is_killed_or_hangs_is_back_soon_and_it_is_written_down(
+def test_a_worker_that_is_killed_or_hangs_is_back_soon_and_works_and_it_is_written_down(
     served: ServedLab, blow: str, seconds: int
 ) -> None:
     before = served.worker()
@@ -84,7 +84,9 @@ def test_a_worker_that_is_killed_or_hangs_is_back_soon_and_it_is_written_down(
     os.kill(before, getattr(signal, blow))
     took_s = until(lambda: served.worker() not in {None, before}, seconds)
     print(f"worker {blow}: {took_s:.1f} s")
+    assert not psutil.pid_exists(before)
     assert restarts(served, "worker")
+    assert served.ended(served.lab.submit("an owl", params={"steps": 1})).status is Status.DONE
 
 
 @pytest.mark.parametrize("blow", ["SIGKILL", "SIGSTOP"])

@@ -175,7 +175,9 @@ def read_jobs(root: Path, said: Path) -> None:
                 continue
             except (orjson.JSONDecodeError, KeyError, TypeError):
                 torn += 1
-        said.write_text(f"{reads} {torn}")
+        whole = said.with_suffix(".new")  # it is killed at any moment
+        whole.write_text(f"{reads} {torn}")
+        whole.replace(said)
         time.sleep(0.1)
 
 
