@@ -109,6 +109,7 @@ def test_two_pictures_are_compared_by_keys_alone_and_one_becomes_a_favourite(
     box.get_by_label("Right", exact=True).select_option(label="cfg 4 · seed 1")
     expect(said).to_contain_text("the same, pixel by pixel")
     box.get_by_role("button", name="Favourite: cfg 4 · seed 1").first.click()
+    until(lambda: len(favourites(served)) == 1, 20)
     (file,) = favourites(served)
     assert served.lab.batch("foxes").jobs()[0].id in file
     page.keyboard.press("Escape")

@@ -141,17 +141,21 @@ class ServedLab:
             with contextlib.suppress(OrchestratorError):
                 self.lab.cancel(job.id)
         until(lambda: all(job.is_terminal for job in store.snapshot()), START_S)
-        for folder in (paths.drop_out, paths.drop_in, paths.workflows, paths.data / "batches"):
-            _empty(folder)
-        for folder in (store.layout.old, store.layout.corrupt, store.layout.blobs):
-            _empty(folder)
-        for folder in (paths.jobs, paths.data / "favourites", paths.file.parent):
-            for file in folder.glob("*"):
-                if file.is_file() and file not in {paths.file, self.said}:
-                    file.unlink()
+        made = [paths.drop_out, paths.drop_in, paths.workflows, paths.data / "batches"]
+        made += [store.layout.old, store.layout.corrupt, store.layout.blobs]
+
+        def is_empty() -> bool:  # what has ended may just be on its way to the archive
+            for folder in (paths.jobs, paths.data / "favourites", paths.file.parent):
+                for file in folder.glob("*"):
+                    if file.is_file() and file not in {paths.file, self.said}:
+                        file.unlink(missing_ok=True)
+            for folder in made:
+                _empty(folder)
+            store.refresh()
+            return self.lab.page()[1] == 0 and not any(_children(folder) for folder in made)
+
+        until(is_empty, START_S)
         (paths.data / "health.jsonl").unlink(missing_ok=True)
-        store.refresh()
-        assert not store.snapshot()
 
     def family(self) -> list[psutil.Process]:
         """The processes that the server has started, and theirs."""
@@ -173,12 +177,16 @@ class ServedLab:
         self.lab.close()
 
 
+def _children(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
 def _empty(folder: Path) -> None:
-    for each in folder.glob("*"):
+    for each in _children(folder):
         if each.is_dir() and not each.is_symlink():
-            shutil.rmtree(each)
+            shutil.rmtree(each, ignore_errors=True)
         else:
-            each.unlink()
+            each.unlink(missing_ok=True)
 
 
 def until(condition: Callable[[], bool], timeout_s: float) -> float:
