@@ -42,7 +42,7 @@ CHECKS: dict[str, list[str]] = {
         *("pytest", "-q", *BARE, *BY_FILE, *LABS),
         *(f"--ignore={each}" for each in FIRE),
     ],
-    "tests under fire": ["pytest", "-q", *BARE, *FIRE],
+    "tests under fire": ["pytest", "-q", *BARE, *BY_FILE, *FIRE],
 }
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from browser import nothing_thrown, require_chromium
+from lengths import LONG
 from PIL import Image
 
 from orchestrator.images import publish
@@ -34,7 +35,7 @@ from served_lab import TOKEN, ServedLab, until
 PHONE: ViewportSize = {"width": 400, "height": 860}
 HOSTILE = '<img src=x onerror="document.title=1">\u202e {{7*7}} <script>document.title=2</script>'
 HOSTILE_NAME = "<img src=x onerror=document.title=3>&?#%20.png"
-MANY = 10_000 if os.environ.get("LAB_LONG") == "1" else 2_000
+MANY = 10_000 if LONG else 2_000
 NOW = datetime.now(UTC)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from browser import chromium, require_chromium
+from lengths import LONG
 from served_lab import TOKEN, ServedLab, until
 
 from orchestrator.jobs import Status
@@ -21,7 +22,7 @@ require_chromium()
 
 from playwright.sync_api import Page, expect
 
-VISITORS = 10 if os.environ.get("LAB_LONG") == "1" else 5
+VISITORS = 10 if LONG else 5
 PATIENCE_MS = 180_000  # each page starts a kernel
 # a busy machine may need long to show so many pages at once: nobody has left meanwhile
 GRACE_S = PATIENCE_MS / 1000

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from bare_server import BareServer
+from lengths import LONG
 from served_lab import TOKEN
 from test_stream import put_picture
 
@@ -26,14 +27,10 @@ from orchestrator.server.rest import ROUTES
 
 STREAM = "/api/stream"  # it never ends
 UPLOADS = "/api/inputs"  # no schema says what a picture is; test_uploads.py tries it
-LONG = os.environ.get("LAB_LONG") == "1"
-EXAMPLES = (
-    20 if LONG else 4
-)  # of each kind for each operation; the edges of every field come on top
-TRIED = {
-    "sd15",
-    "flux",
-}  # one on the machine, one that is paid; the fields of the others are made of the same
+# of each kind for each operation; the edges of every field come on top
+EXAMPLES = 20 if LONG else 4
+# one on the machine, one that is paid; the fields of the others are made of the same
+TRIED = {"sd15", "flux"}
 # no schema says which lists of values, or which files, make sense together: what fits it may be refused
 FREE = ["POST /api/batches", "POST /api/batches/plan", "POST /api/parts/bom"]
 CONFIG = "".join(
