@@ -175,9 +175,17 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule()
     def start_worker(self) -> None:
-        if len(self.workers) < 3:
-            store = self.open()
-            self.workers[self.name("w")] = Worker(store, store.presence())
+        if len(self.workers) < 3 and (worker := self.joined()) is not None:
+            self.workers[self.name("w")] = worker
+
+    def joined(self) -> Worker | None:
+        """A new worker; none while the disk lets nobody write down that he is there."""
+        store = self.open()
+        try:
+            return Worker(store, store.presence())
+        except (DiskFull, OSError):
+            assert self.disk.fault is not None
+            return None
 
     @precondition(lambda self: self.workers)
     @rule(data=st.data(), fresh=st.booleans())
@@ -324,13 +332,16 @@ class StoreMachine(RuleBasedStateMachine):
     def poison(self) -> None:
         """Whoever takes a job dies of it, until the lab gives up: too deep for a random walk."""
         for _ in range(MAX_CRASHES + 1):
-            worker = Worker(store := self.open(), store.presence())
+            if (worker := self.joined()) is None:
+                return
             self.gone.append(worker)
             worker.store.refresh(force=True)
             self.claim_by(worker)
             worker.kill()
             if not self.workers:
                 self.start_worker()
+            if not self.workers:
+                return
             self.recover_by(self.workers[min(self.workers)])
 
     @rule(seconds=st.sampled_from([0.5, LEASE_S - 1, LEASE_S + 1, 4 * LEASE_S]))
