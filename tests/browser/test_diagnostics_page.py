@@ -80,7 +80,8 @@ def test_the_services_and_every_place_are_shown(page: Page, served: ServedLab) -
     for service in ("panel", "comfyui", "engine", "worker", "monitor", "guardian"):
         page.locator(f'[data-service="{service}"][data-status="running"]').wait_for()
     page.locator('[data-service="bfl"][data-status="unknown"]').wait_for()
-    assert re.search(r"up \d+ .*MB", page.locator('[data-service="panel"]').inner_text())
+    said = page.locator('[data-service="panel"]').inner_text()
+    assert re.search(r"up \d+ .*MB", said, re.DOTALL)
     said = panel(page, "Disks").inner_text()
     for place in served.lab.paths.places():
         assert place.key in said
@@ -131,10 +132,11 @@ def test_each_window_shows_the_jobs_submitted_in_it(page: Page, served: ServedLa
 def test_plots_are_drawn_in_the_theme_of_the_page_with_words_for_who_cannot_see_them(
     page: Page,
 ) -> None:
-    panel(page, "Over time").scroll_into_view_if_needed()
+    plots = panel(page, "Over time")
+    plots.scroll_into_view_if_needed()
     for theme, other in (("light", "dark"), ("dark", "light")):
         page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
-        for image in page.locator(f"figure:not([hidden]) .lab-diag-{theme}").all():
+        for image in plots.locator(f"figure:not([hidden]) .lab-diag-{theme}").all():
             image.wait_for()
             until(lambda: image.evaluate("img => img.naturalWidth") > 100, 20)  # noqa: B023
             assert "over time" in str(image.get_attribute("alt"))
