@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import orjson
 import psutil
 
-from orchestrator.errors import ServiceUnreachable
+from orchestrator.errors import DiskFull, ServiceUnreachable
 from orchestrator.files import write_whole
 from orchestrator.guardian.budget import Terms
 from orchestrator.guardian.ward import Trouble, Ward
@@ -104,15 +104,22 @@ class LocalComfyUI:
                 stderr=log,
                 start_new_session=True,
             )
-        with contextlib.suppress(psutil.Error):
-            begun = psutil.Process(self._child.pid).create_time()
-            said = {"pid": self._child.pid, "begun": begun, "url": self.url}
+        self._write_note(self._child)
+
+    def _write_note(self, child: subprocess.Popen[bytes]) -> None:
+        # on a full disk it waits until somebody looks again
+        with contextlib.suppress(psutil.Error, OSError, DiskFull):
+            begun = psutil.Process(child.pid).create_time()
+            said = {"pid": child.pid, "begun": begun, "url": self.url}
             write_whole(self._note, orjson.dumps(said), durable=False)
 
     def process(self) -> psutil.Process | None:
         """The process that a guardian of this lab has started, if it lives."""
-        if self._child is not None:
-            self._child.poll()  # a child that ended stays a zombie until it is asked
+        # a child that ended stays a zombie until it is asked
+        if self._child is not None and self._child.poll() is None and not self._note.is_file():
+            self._write_note(self._child)
+            with contextlib.suppress(psutil.Error):
+                return psutil.Process(self._child.pid)
         try:
             said = orjson.loads(self._note.read_bytes())
             found = psutil.Process(int(said["pid"]))
@@ -138,7 +145,8 @@ class LocalComfyUI:
         if self._child is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._child.wait(1.0)
-        self._note.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # not there, or somebody on Windows reads it just now
+            self._note.unlink()
 
     async def _listens(self) -> bool:
         parts = urlsplit(self.url)

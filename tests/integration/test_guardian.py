@@ -256,6 +256,30 @@ def test_a_comfyui_that_somebody_stopped_is_started_again_and_that_is_no_fault_o
         asyncio.run(story(lab))
 
 
+def test_a_comfyui_that_was_started_on_a_full_disk_is_noted_when_there_is_room(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "ComfyUI"
+    root.mkdir()
+    (root / "main.py").write_text(MAIN)
+    url = f"http://127.0.0.1:{free_port()}"
+    with make_lab(tmp_path / "lab", comfy_url=url) as lab:
+        here = lab.paths.model_copy(update={"comfy_root": root})
+        (server,) = LocalComfyUI.all(here, lab.settings)
+        note = lab.paths.data / f"comfyui-{url.rpartition(':')[2]}.json"
+        note.mkdir(parents=True)  # so that no file can take its place
+        asyncio.run(server.restart())
+        try:
+            process = server.process()
+            assert process is not None, "nobody could end it, or see that it hangs"
+            note.rmdir()
+            assert server.process() == process
+            (another,) = LocalComfyUI.all(here, lab.settings)
+            assert another.process() == process, "a guardian that comes back finds it"
+        finally:
+            server.stop()
+
+
 def _other(server: LocalComfyUI, before: psutil.Process) -> bool:
     now = server.process()
     return now is not None and now != before
