@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,12 @@ from orchestrator.workflows import Inputs, SavedWorkflow
 from orchestrator.workflows.ui import Plans, draw
 
 ODD = '\n{ "a" : [1.0, 2e5,{"k":[ ]}],\t"b":{}, "a2": 18446744073709551615 ,"ü":"\\u00fc"}\n'
-TEMPLATES = sorted(
-    Path("/tmp/templates").glob("*/comfyui_workflow_templates_json/templates/*.json")
-)
+PACKAGE = find_spec("comfyui_workflow_templates_json")
+TEMPLATES = [
+    file
+    for folder in (PACKAGE.submodule_search_locations or [] if PACKAGE else [])
+    for file in sorted(Path(folder, "templates").glob("*.json"))
+]
 PROMPT = {
     "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "a.safetensors"}},
     "2": {"class_type": "CLIPTextEncode", "inputs": {"text": "a fox", "clip": ["1", 1]}},
@@ -136,7 +140,7 @@ def test_changes_of_one_kind_in_quick_succession_are_one_step_back() -> None:
     assert not document.can_undo
 
 
-@pytest.mark.skipif(not TEMPLATES, reason="the template workflows are not on this machine")
+@pytest.mark.skipif(not TEMPLATES, reason="the template workflows are not installed")
 def test_a_template_is_written_as_it_was_read_and_undone_to_the_very_text() -> None:
     seen = 0
     for file in TEMPLATES if LONG else TEMPLATES[::8]:
