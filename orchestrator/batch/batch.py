@@ -194,6 +194,27 @@ class Batch:
         frame = self.frame(measures=measure in measured.COLUMNS)
         return plot.drawn(frame, measure, x=along, by=by, title=f"{self.name}: {measure}")
 
+    def document(self, *, jobs: bool = False) -> dict[str, Any]:
+        """How far it is, as JSON has it; with `jobs` each of them, in the order of the rows."""
+        now = self.progress()
+        said: dict[str, Any] = {
+            "name": self.name,
+            "createdAt": self.note.created_at.isoformat(),
+            "axes": dict(self.axes),
+            "total": now.total,
+            "ended": now.ended,
+            "counts": {status.value: n for status, n in now.counts.items()},
+            "removed": now.removed,
+            "secondsLeft": now.seconds_left,
+            "pausedSince": now.paused_since.isoformat() if now.paused_since else None,
+        }
+        if jobs:
+            said["jobs"] = [
+                {"id": row.id, "at": row.at, "status": job.status.value if job else "removed"}
+                for row, job in self.pairs()
+            ]
+        return said
+
     def pairs(self) -> list[tuple[NotedRow, Job | None]]:
         """Each row with its job as it is now, None for one that was removed."""
         self.lab.store.refresh()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -107,7 +107,7 @@ def list_batches(as_json: AsJson = False) -> None:
     with Lab.open() as lab:
         found = lab.batches()
         if as_json:
-            print_json([_document(batch) for batch in found])
+            print_json([batch.document() for batch in found])
             return
         table = Table("batch", "created", "jobs", "ended", "")
         for batch in found:
@@ -172,34 +172,15 @@ def _then_shown(
         _print_batch(batch, as_json)
 
 
-def _document(batch: Batch) -> dict[str, Any]:
-    now = batch.progress()
-    return {
-        "name": batch.name,
-        "createdAt": batch.note.created_at.isoformat(),
-        "axes": dict(batch.axes),
-        "total": now.total,
-        "ended": now.ended,
-        "counts": {str(status): n for status, n in now.counts.items()},
-        "removed": now.removed,
-        "secondsLeft": now.seconds_left,
-        "pausedSince": now.paused_since.isoformat() if now.paused_since else None,
-    }
-
-
 def _print_batch(batch: Batch, as_json: bool) -> None:
-    said = _document(batch)
     if as_json:
-        said["jobs"] = [
-            {"id": row.id, "at": row.at, "status": job.status.value if job else "removed"}
-            for row, job in batch.pairs()
-        ]
-        print_json(said)
+        print_json(batch.document(jobs=True))
         return
-    out.print(escape(f"{batch.name}: {batch.progress()}"), highlight=False)
+    now = batch.progress()
+    out.print(escape(f"{batch.name}: {now}"), highlight=False)
     for name, values in batch.axes.items():
         out.print(f"  {escape(name)}: {escape(', '.join(map(str, values))[:200])}", highlight=False)
-    if said["pausedSince"]:
+    if now.paused_since:
         out.print(f"  paused; `orchestrator batch resume {escape(batch.name)}` lets it go on")
 
 

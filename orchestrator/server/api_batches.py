@@ -132,7 +132,7 @@ class BatchesHandler(LabHandler):
     def _page(self, limit: int, offset: int) -> dict[str, Any]:
         found = self.lab.batches()
         shown = found[offset : offset + limit]
-        return {"batches": [_said(batch) for batch in shown], "total": len(found)}
+        return {"batches": [batch.document() for batch in shown], "total": len(found)}
 
     @operation(
         "Run a grid: submit what is missing of it",
@@ -191,15 +191,7 @@ class BatchHandler(LabHandler):
     @operation("One batch, with all its jobs", tag=TAG, reply=BatchWhole, refusals=(404,))
     async def get(self, name: str) -> None:
         """How far it is."""
-        self.reply(await self.blocking(self._whole, name))
-
-    def _whole(self, name: str) -> dict[str, Any]:
-        batch = _batch(self, name)
-        jobs = [
-            {"id": row.id, "at": row.at, "status": job.status.value if job else "removed"}
-            for row, job in batch.pairs()
-        ]
-        return {**_said(batch), "jobs": jobs}
+        self.reply(await self.blocking(lambda: _batch(self, name).document(jobs=True)))
 
 
 class SheetHandler(LabHandler):
@@ -231,17 +223,14 @@ class PageHandler(LabHandler):
 class _Change(LabHandler):
     """`/api/batches/{name}/…`: something done with a batch."""
 
-    def change(self, batch: Batch) -> int:
-        """Do it; how many jobs it changed."""
-        raise NotImplementedError
+    async def changed(self, name: str, change: Callable[[Batch], int | None]) -> None:
+        """Do it, and say how many jobs it changed."""
 
-    async def answer(self, name: str) -> None:
-        """Do it, and say how the batch is now."""
-        self.reply(await self.blocking(self._changed, name))
+        def work() -> dict[str, Any]:
+            batch = _batch(self, name)
+            return {"success": True, "name": batch.name, "jobs": change(batch) or 0}
 
-    def _changed(self, name: str) -> dict[str, Any]:
-        batch = _batch(self, name)
-        return {"success": True, "name": batch.name, "jobs": self.change(batch)}
+        self.reply(await self.blocking(work))
 
 
 def _change(summary: str, *, body: type[Body] = NoBody) -> Callable[[F], F]:
@@ -257,12 +246,7 @@ class PauseBatchHandler(_Change):
     async def post(self, name: str) -> None:
         """The batch."""
         self.body(NoBody, optional=True)
-        await self.answer(name)
-
-    def change(self, batch: Batch) -> int:
-        """Hold it."""
-        batch.pause()
-        return 0
+        await self.changed(name, Batch.pause)
 
 
 class ResumeBatchHandler(_Change):
@@ -272,12 +256,7 @@ class ResumeBatchHandler(_Change):
     async def post(self, name: str) -> None:
         """The batch."""
         self.body(NoBody, optional=True)
-        await self.answer(name)
-
-    def change(self, batch: Batch) -> int:
-        """Let it go on."""
-        batch.resume()
-        return 0
+        await self.changed(name, Batch.resume)
 
 
 class CancelBatchHandler(_Change):
@@ -287,11 +266,7 @@ class CancelBatchHandler(_Change):
     async def post(self, name: str) -> None:
         """The batch, and how many jobs were cancelled."""
         self.body(NoBody, optional=True)
-        await self.answer(name)
-
-    def change(self, batch: Batch) -> int:
-        """Cancel them."""
-        return batch.cancel()
+        await self.changed(name, Batch.cancel)
 
 
 class RetryBatchHandler(_Change):
@@ -300,13 +275,9 @@ class RetryBatchHandler(_Change):
     @_change("Run the jobs of it that failed once more", body=ConfirmBody)
     async def post(self, name: str) -> None:
         """The batch, and how many jobs run again."""
-        self._confirmed = bool(self.body(ConfirmBody, optional=True).confirm)
-        await self.answer(name)
-
-    def change(self, batch: Batch) -> int:
-        """Run them."""
+        confirm = bool(self.body(ConfirmBody, optional=True).confirm)
         try:
-            return batch.retry_failed(confirm=self._confirmed)
+            await self.changed(name, lambda batch: batch.retry_failed(confirm=confirm))
         except ConfirmationNeeded as error:
             raise _unconfirmed(error) from error
 
@@ -338,21 +309,6 @@ def _plan(handler: LabHandler, body: GridBody) -> Plan:
         priority=body.priority or 0,
         **params,
     )
-
-
-def _said(batch: Batch) -> dict[str, Any]:
-    now = batch.progress()
-    return {
-        "name": batch.name,
-        "createdAt": batch.note.created_at,
-        "axes": dict(batch.axes),
-        "total": now.total,
-        "ended": now.ended,
-        "counts": {status.value: count for status, count in now.counts.items()},
-        "removed": now.removed,
-        "secondsLeft": now.seconds_left,
-        "pausedSince": now.paused_since,
-    }
 
 
 def _unconfirmed(error: ConfirmationNeeded) -> Refusal:
