@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 
 from orchestrator.errors import RequestInvalid
-from orchestrator.jobs import NAMESPACE
+from orchestrator.jobs import MAX_DEPTH, NAMESPACE
 
 MAX_ROWS = 20_000  # more are a mistake: they would take weeks
 LISTS = frozenset({"loras", "styles", "images"})  # parameters whose one value is a list
@@ -112,12 +112,14 @@ def seed_of(batch: str) -> int:
     return int.from_bytes(hashlib.sha256(batch.encode()).digest()[:4]) >> 1
 
 
-def plain(name: str, value: Any) -> Any:
+def plain(name: str, value: Any, *, depth: int = MAX_DEPTH) -> Any:
     """A value as JSON has it; numpy's and pandas' numbers become Python's. Raises RequestInvalid."""
+    if depth == 0:
+        raise RequestInvalid(f"{name} is nested more than {MAX_DEPTH} deep")
     if isinstance(value, Mapping):
-        return {str(key): plain(name, each) for key, each in value.items()}
+        return {str(key): plain(name, each, depth=depth - 1) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(name, each) for each in value]
+        return [plain(name, each, depth=depth - 1) for each in value]
     if hasattr(value, "item") and not isinstance(value, str | bytes):
         value = value.item()
     if value is None or isinstance(value, str | bool | int):

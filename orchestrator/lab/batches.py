@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any, cast
 from orchestrator.batch import Batch, Plan
 from orchestrator.batch import files as row_files
 from orchestrator.batch.plan import Planned
-from orchestrator.batch.rows import PROMPT, Row, checked_name, name_of, rows, seed_of, split
+from orchestrator.batch.rows import (
+    PROMPT,
+    Row,
+    checked_name,
+    name_of,
+    plain,
+    rows,
+    seed_of,
+    split,
+)
 from orchestrator.errors import OrchestratorError, RequestInvalid
 from orchestrator.jobs import Status
 from orchestrator.lab.requests import Requests
@@ -123,10 +132,7 @@ def _table(
         return None
     if isinstance(rows_from, Path | str):
         return row_files.read(Path(rows_from))
-    return [
-        {PROMPT: row} if isinstance(row, str) else {str(key): row[key] for key in row}
-        for row in rows_from
-    ]
+    return [{PROMPT: row} if isinstance(row, str) else plain("A row", row) for row in rows_from]
 
 
 def _keys(table: list[dict[str, Any]] | None) -> list[str]:

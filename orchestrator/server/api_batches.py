@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from orchestrator.batch import Batch, Plan
 from orchestrator.errors import ConfirmationNeeded, JobNotFound, RequestInvalid
 from orchestrator.jobs import MAX_PROMPT, one_line
+from orchestrator.lab import Lab
 from orchestrator.server.api_models import (
     MAX_LIMIT,
     MAX_OFFSET,
@@ -26,6 +28,7 @@ from orchestrator.server.refusals import Refusal
 from orchestrator.spending import money
 
 F = TypeVar("F", bound=Callable[..., Any])
+OWN = frozenset(inspect.signature(Lab.grid).parameters)  # what is no parameter of a backend
 BATCH = r"/api/batches/(?P<name>[^/]+)"
 TAG = "batches"
 NOTHING_RUNS = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -291,9 +294,7 @@ def _batch(handler: LabHandler, name: str) -> Batch:
 
 def _plan(handler: LabHandler, body: GridBody) -> Plan:
     params = {name: value for name, value in (body.params or {}).items() if value is not None}
-    if taken := sorted(
-        {"prompt", "backend", "name", "together", "rows_from", "priority"} & params.keys()
-    ):
+    if taken := sorted(OWN & params.keys()):
         raise Refusal(
             400,
             f"{taken[0]} is no parameter of a backend",

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
 import pytest
 from bare_server import BareServer
 
 from orchestrator.errors import ExecutionFailed, OutOfMemory
 from orchestrator.jobs import Failure, Job
 
+DEEP = orjson.loads(b"[" * 400 + b"]" * 400)
 GRID = {"prompt": ["a fox", "an owl"], "params": {"cfg": [4, 7], "seed": 5, "width": 64}}
 
 
@@ -79,6 +81,9 @@ def test_a_batch_is_listed_held_let_go_and_cancelled(server: BareServer) -> None
         ({"prompt": "a fox", "params": {"cfg": []}}, "cfg has no values"),
         ({"params": {"cfg": [1, 2]}}, "prompt"),
         ({"prompt": "a fox", "params": {"name": "x"}}, "name"),
+        ({"prompt": "a fox", "params": {"self": 1}}, "self"),
+        ({"prompt": "a fox", "params": {"cfg": DEEP}}, "nested"),
+        ({"rows": [{"prompt": "a fox", "cfg": DEEP}]}, "nested"),
         ({"prompt": "a fox", "name": "../x"}, "cannot be the name"),
     ],
 )
