@@ -21,11 +21,11 @@ def guardian() -> None:
     Panel, worker and monitor that run as services of the system are restarted by their manager when they hang, or when
     it has given them up. What runs in a terminal is left to whoever started it.
     """
-    from orchestrator import logs
     from orchestrator.lab import Lab
+    from orchestrator.logs import writing
 
     with Lab.open() as lab:
-        logs.set_up(lab.paths, lab.settings, name="guardian", screen=True)
+        writing.set_up(lab.paths, lab.settings, name="guardian", screen=True)
         asyncio.run(until_signal(lab.guardian(_services(lab)).run, code=0))
 
 

@@ -41,11 +41,11 @@ def up(
 @told
 def worker(cluster: Cluster = None) -> None:
     """Run the job loop alone, until Ctrl-C or SIGTERM."""
-    from orchestrator import logs
     from orchestrator.lab import Lab
+    from orchestrator.logs import writing
 
     with Lab.open(cluster=joined(cluster)) as lab:
-        logs.set_up(lab.paths, lab.settings, name="worker", screen=True)
+        writing.set_up(lab.paths, lab.settings, name="worker", screen=True)
         asyncio.run(until_signal(lab.work, code=0))
 
 

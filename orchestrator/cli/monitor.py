@@ -16,12 +16,12 @@ from orchestrator.cli.jobs import JobId
 @told
 def monitor() -> None:
     """Follow the jobs and services alone, until Ctrl-C or SIGTERM; writes logs/MONITOR-LOG.md."""
-    from orchestrator import logs
     from orchestrator.lab import Lab
+    from orchestrator.logs import writing
     from orchestrator.monitor import Monitor
 
     with Lab.open() as lab:
-        logs.set_up(lab.paths, lab.settings, name="monitor", screen=True)
+        writing.set_up(lab.paths, lab.settings, name="monitor", screen=True)
         watching = Monitor(lab.store, paths=lab.paths, settings=lab.settings, health=lab.health)
         asyncio.run(until_signal(watching.run, code=0))
 

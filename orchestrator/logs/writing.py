@@ -7,8 +7,6 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator
-from contextvars import Context, copy_context
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +17,7 @@ from structlog.stdlib import ProcessorFormatter, add_log_level, add_logger_name
 from structlog.typing import EventDict
 
 from orchestrator.locks import KernelLock
+from orchestrator.logs.about import SERVICE, job_at_work
 from orchestrator.logs.lines import Rendering
 from orchestrator.logs.redaction import Redactor
 from orchestrator.paths import Paths
@@ -29,9 +28,6 @@ BACKUPS = 3
 PROCESSES = 9  # of one kind whose files are numbered; more are told apart by their process id
 PACKAGE = "orchestrator"
 NOISY = ("watchfiles", "httpx", "httpcore", "websockets", "asyncio")  # a line per request or change
-SERVICE = (
-    "ORCHESTRATOR_SERVICE"  # set by the service manager: the screen is a file that nobody rotates
-)
 # what every record has
 PLAIN = logging.makeLogRecord({}).__dict__.keys() | {"message", "asctime", "taskName"}
 
@@ -77,23 +73,6 @@ def take_down() -> None:
     if _installed:
         sys.excepthook, threading.excepthook = sys.__excepthook__, threading.__excepthook__
     _installed.clear()
-
-
-# ------------------------------------------------------------------------------ what a line is about
-
-
-@contextlib.contextmanager
-def about(job: str) -> Iterator[None]:
-    """Lines logged inside, in tasks and threads started there too, name this job."""
-    with structlog.contextvars.bound_contextvars(job=job):
-        yield
-
-
-def about_no_job() -> Context:
-    """A context for a task that outlives the job that started it: its lines name none."""
-    context = copy_context()
-    context.run(structlog.contextvars.unbind_contextvars, "job")
-    return context
 
 
 # ------------------------------------------------------------------------------ handlers
@@ -175,12 +154,19 @@ def _formatter(rendering: Rendering) -> logging.Formatter:
     return ProcessorFormatter(
         foreign_pre_chain=[
             structlog.contextvars.merge_contextvars,
+            _add_job,
             add_logger_name,
             add_log_level,
             _add_extra,
         ],
         processors=[rendering],
     )
+
+
+def _add_job(_: object, __: str, event: EventDict) -> EventDict:
+    """Which job a line is about, where it is about one."""
+    job = job_at_work()
+    return event if job is None else {"job": job, **event}
 
 
 def _add_extra(_: object, __: str, event: EventDict) -> EventDict:
@@ -195,6 +181,7 @@ def _configure_structlog() -> None:
         processors=[
             structlog.stdlib.filter_by_level,
             structlog.contextvars.merge_contextvars,
+            _add_job,
             add_logger_name,
             add_log_level,
             structlog.stdlib.PositionalArgumentsFormatter(),

@@ -11,9 +11,9 @@ import logging
 import os
 from contextlib import suppress
 
-from orchestrator import logs
 from orchestrator.errors import OrchestratorError
 from orchestrator.lab import Lab
+from orchestrator.logs import writing
 
 WORKER = "worker"
 MONITOR_PAUSE_S = 5.0  # before a monitor that failed is started again
@@ -34,7 +34,7 @@ def start() -> tuple[int, int]:
     if _task is None or _task.done():
         lab = _lab = Lab.open()
         if not _starts:
-            logs.set_up(lab.paths, lab.settings, name=WORKER)
+            writing.set_up(lab.paths, lab.settings, name=WORKER)
             atexit.register(_hand_back, lab)
         _task = asyncio.create_task(_work(lab), name=WORKER)
         _task.add_done_callback(_note_end)

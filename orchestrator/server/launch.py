@@ -24,6 +24,7 @@ from orchestrator.embedded import EngineProcess
 from orchestrator.errors import AlreadyUp, OrchestratorError, SettingsInvalid
 from orchestrator.guardian import Ward, engine
 from orchestrator.lab import Lab
+from orchestrator.logs import writing
 from orchestrator.server.offspring import Offspring
 from orchestrator.server.signals import on_signals
 from orchestrator.server.tenancy import Tenancy
@@ -57,7 +58,7 @@ def _up(lab: Lab, address: Address, *, browser: bool, grace_s: float | None) -> 
     token = given.get_secret_value() if given else secrets.token_hex(24)
     here = {"admin_url": address.url, "orchestrator_token": SecretStr(token)}
     lab.settings = lab.settings.model_copy(update=here)
-    logs.set_up(lab.paths, lab.settings, name="server")
+    writing.set_up(lab.paths, lab.settings, name="server")
     on_signals(_interrupt)
     with (
         Offspring(lab.store.layout.lab) as offspring,

@@ -34,13 +34,20 @@ def served(lab_of_all: ServedLab) -> ServedLab:
     return lab_of_all
 
 
+@pytest.fixture(scope="session")
+def profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the browser of each module finds the scripts that the one before it has compiled."""
+    return tmp_path_factory.mktemp("profile")
+
+
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
-    """A browser that lets pages use the clipboard."""
-    profile: Path = tmp_path_factory.mktemp("profile")
+def browser(profile: Path) -> Iterator[BrowserContext]:
+    """A browser that lets pages use the clipboard. Nobody is logged in, and no theme is chosen."""
     with chromium(profile, permissions=["clipboard-read", "clipboard-write"]) as context:
         from playwright.sync_api import expect
 
         expect.set_options(timeout=PATIENCE_MS)
         context.set_default_timeout(PATIENCE_MS)
+        kept = {"origin": "*", "storageTypes": "cookies,local_storage"}
+        context.new_cdp_session(context.pages[0]).send("Storage.clearDataForOrigin", kept)
         yield context

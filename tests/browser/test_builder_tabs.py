@@ -111,10 +111,10 @@ def test_a_change_of_a_tab_that_did_not_hear_of_another_is_refused_and_said(
     first.locator(".jp-Notebook .jp-CodeCell").first.click(position={"x": 200, "y": 12})
     first.keyboard.press("Control+s")
     until(lambda: "widget-view" in file.read_text("utf-8"), 20)
-    for _ in range(4):  # JupyterLab does not always bring a widget back that another tab has shown
+    for _ in range(8):  # JupyterLab does not always bring a widget back that another tab has shown
         second.goto(address)
         with suppress(TimeoutError):
-            second.get_by_text("of nobody").wait_for(timeout=25_000)
+            second.get_by_text("of nobody").wait_for(timeout=10_000)
             break
 
     write_note(first, "of the first")  # the other tab hears of it

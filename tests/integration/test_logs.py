@@ -34,7 +34,7 @@ def paths(tmp_path: Path) -> Iterator[Paths]:
     found = Paths.init(tmp_path)
     found.create()
     yield found
-    logs.take_down()
+    writing.take_down()
 
 
 def documents(file: Path) -> list[dict[str, Any]]:
@@ -47,7 +47,7 @@ def documents(file: Path) -> list[dict[str, Any]]:
 def test_a_record_is_a_line_of_json_with_its_time_level_logger_and_extra_fields(
     paths: Paths,
 ) -> None:
-    file = logs.set_up(paths, Settings(), name="worker")
+    file = writing.set_up(paths, Settings(), name="worker")
     LOG.info("Job %s is done", 7, extra={"host": "gpu", "sizes": [1, 2.5, None]})
     LOG.debug("not at this level")
     (said,) = documents(file)
@@ -60,7 +60,7 @@ def test_a_record_is_a_line_of_json_with_its_time_level_logger_and_extra_fields(
 
 @pytest.mark.parametrize(("level", "lines"), [("DEBUG", 3), ("INFO", 2), ("ERROR", 1)])
 def test_log_level_says_what_is_written(paths: Paths, level: str, lines: int) -> None:
-    file = logs.set_up(paths, Settings(log_level=level), name="worker")
+    file = writing.set_up(paths, Settings(log_level=level), name="worker")
     LOG.debug("a")
     LOG.info("b")
     LOG.error("c")
@@ -70,7 +70,7 @@ def test_log_level_says_what_is_written(paths: Paths, level: str, lines: int) ->
 def test_text_from_outside_can_forge_neither_a_line_nor_a_field(
     paths: Paths, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = logs.set_up(paths, Settings(), name="worker", screen=True)
+    file = writing.set_up(paths, Settings(), name="worker", screen=True)
     hostile = 'x\n{"at": "2026-11-22T10:00:00Z", "event": "forged"}\r\x1b[2J\u2028\u202e \ud800'
     LOG.warning(hostile, extra={"level": "forged", "at": "x", "event": "forged", hostile: hostile})
     try:
@@ -91,7 +91,7 @@ def test_text_from_outside_can_forge_neither_a_line_nor_a_field(
 def test_a_terminal_and_the_panel_show_the_same_readable_lines(
     paths: Paths, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    logs.set_up(paths, Settings(), name="worker", screen=True)
+    writing.set_up(paths, Settings(), name="worker", screen=True)
     with logs.about("job-1"):
         LOG.info("One", extra={"host": "gpu"})
     try:
@@ -110,7 +110,7 @@ def test_a_screen_that_a_service_manager_keeps_in_a_file_gets_nothing(
     paths: Paths, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(logs.SERVICE, "worker")
-    file = logs.set_up(paths, Settings(), name="worker", screen=True)
+    file = writing.set_up(paths, Settings(), name="worker", screen=True)
     LOG.info("once")
     assert capsys.readouterr().err == ""
     assert len(documents(file)) == 1
@@ -119,7 +119,7 @@ def test_a_screen_that_a_service_manager_keeps_in_a_file_gets_nothing(
 def test_lines_of_json_and_lines_of_others_are_told_in_the_order_they_were_written(
     paths: Paths,
 ) -> None:
-    file = logs.set_up(paths, Settings(), name="worker")
+    file = writing.set_up(paths, Settings(), name="worker")
     LOG.info("second")
     LOG.info("third")
     (paths.logs / "engine.log").write_text("2020-01-01 10:00:00,000 INFO e: first\n")
@@ -132,7 +132,7 @@ def test_lines_of_json_and_lines_of_others_are_told_in_the_order_they_were_writt
 def test_a_logger_of_structlog_comes_out_at_the_same_place(paths: Paths) -> None:
     import structlog
 
-    file = logs.set_up(paths, Settings(bfl_api_key=SecretStr("sk-very-secret")), name="worker")
+    file = writing.set_up(paths, Settings(bfl_api_key=SecretStr("sk-very-secret")), name="worker")
     structlog.stdlib.get_logger("orchestrator.plugin").info("hello", key_of="sk-very-secret", n=3)
     (said,) = documents(file)
     assert (said["event"], said["n"], said["key_of"]) == ("hello", 3, "****")
@@ -141,7 +141,7 @@ def test_a_logger_of_structlog_comes_out_at_the_same_place(paths: Paths) -> None
 def test_a_record_that_cannot_be_formatted_is_lost_without_its_arguments(
     paths: Paths, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    logs.set_up(paths, Settings(), name="worker")
+    writing.set_up(paths, Settings(), name="worker")
     LOG.info("%d", "sk-very-secret")
     assert "sk-very" not in capsys.readouterr().err
 
@@ -150,7 +150,7 @@ def test_a_record_that_cannot_be_formatted_is_lost_without_its_arguments(
 
 
 def test_lines_of_jobs_side_by_side_name_their_own_job_in_tasks_and_threads(paths: Paths) -> None:
-    file = logs.set_up(paths, Settings(), name="worker")
+    file = writing.set_up(paths, Settings(), name="worker")
 
     async def work(name: str, threads: ThreadPoolExecutor) -> None:
         with logs.about(name):
@@ -173,7 +173,7 @@ def test_lines_of_jobs_side_by_side_name_their_own_job_in_tasks_and_threads(path
 
 
 def test_a_task_that_outlives_its_job_names_none(paths: Paths) -> None:
-    file = logs.set_up(paths, Settings(), name="worker")
+    file = writing.set_up(paths, Settings(), name="worker")
 
     async def tell() -> None:
         LOG.info("still here")
@@ -197,7 +197,7 @@ def test_what_worker_and_connector_say_of_a_job_names_it(tmp_path: Path) -> None
     async def story() -> list[str]:
         async with Engine() as engine:
             with make_lab(tmp_path, comfy_url=engine.url) as lab:
-                logs.set_up(lab.paths, lab.settings, name="worker")
+                writing.set_up(lab.paths, lab.settings, name="worker")
                 async with lab.worker():
                     jobs = [
                         lab.submit(
@@ -215,7 +215,7 @@ def test_what_worker_and_connector_say_of_a_job_names_it(tmp_path: Path) -> None
     try:
         ids = asyncio.run(story())
     finally:
-        logs.take_down()
+        writing.take_down()
     for job_id in ids:
         assert [line["job"] for line in said(job_id)] == [job_id]
     assert all("job" not in line for line in said("Worker"))
@@ -230,9 +230,9 @@ def test_a_second_process_has_a_file_of_its_own_and_a_dead_one_leaves_its_name(
     paths: Paths,
 ) -> None:
     program = (
-        "import sys, logging; from pathlib import Path; from orchestrator import logs\n"
+        "import sys, logging; from pathlib import Path; from orchestrator.logs import writing\n"
         "from orchestrator.paths import Paths; from orchestrator.settings import Settings\n"
-        "print(logs.set_up(Paths.load(Path(sys.argv[1])), Settings(), name='worker').name, flush=True)\n"
+        "print(writing.set_up(Paths.load(Path(sys.argv[1])), Settings(), name='worker').name, flush=True)\n"
         "logging.getLogger('orchestrator').warning('here')\n"
         "sys.stdin.read()\n"
     )
@@ -249,7 +249,7 @@ def test_a_second_process_has_a_file_of_its_own_and_a_dead_one_leaves_its_name(
         first = living[names.index("worker.log")]
         first.kill()
         first.wait()
-        assert logs.set_up(paths, Settings(), name="worker").name == "worker.log"
+        assert writing.set_up(paths, Settings(), name="worker").name == "worker.log"
     assert {line.file for line in logs.newest(paths)} == set(names)
 
 
@@ -257,7 +257,7 @@ def test_a_full_file_is_rotated_and_no_line_is_lost(
     paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writing, "MAX_BYTES", 2_000)
-    file = logs.set_up(paths, Settings(), name="worker")
+    file = writing.set_up(paths, Settings(), name="worker")
     for number in range(25):
         LOG.info("line %d", number)
     there = [file.with_name(f"{file.name}{end}") for end in (".3", ".2", ".1", "")]
@@ -271,7 +271,7 @@ def test_a_file_that_cannot_be_rotated_goes_on_and_no_line_is_lost(
     paths: Paths, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(writing, "MAX_BYTES", 1_000)
-    file = logs.set_up(paths, Settings(), name="worker")
+    file = writing.set_up(paths, Settings(), name="worker")
     for number in (1, 2, 3):  # folders: as on Windows, where a reader has the file open, it fails
         file.with_name(f"worker.log.{number}").mkdir()
     for number in range(30):
@@ -286,21 +286,21 @@ def test_a_folder_that_is_gone_costs_the_lines_and_nothing_else(
     for item in paths.logs.iterdir():
         item.unlink()
     paths.logs.rmdir()
-    logs.set_up(paths, Settings(), name="worker")
+    writing.set_up(paths, Settings(), name="worker")
     LOG.info("nowhere")
     assert "is lost" in capsys.readouterr().err
 
 
 def test_set_up_twice_writes_each_line_once(paths: Paths) -> None:
-    logs.set_up(paths, Settings(), name="worker")
-    file = logs.set_up(paths, Settings(), name="worker")
+    writing.set_up(paths, Settings(), name="worker")
+    file = writing.set_up(paths, Settings(), name="worker")
     LOG.info("once")
     assert len(documents(file)) == 1
     assert file.name == "worker.log"
 
 
 def test_a_line_costs_little(paths: Paths) -> None:
-    logs.set_up(paths, Settings(bfl_api_key=SecretStr("sk-very-secret")), name="worker")
+    writing.set_up(paths, Settings(bfl_api_key=SecretStr("sk-very-secret")), name="worker")
     began = time.perf_counter()
     for number in range(500):
         LOG.info("Job %s is tried again in %.1f s: %s", "a" * 36, 2.5, number)
@@ -321,10 +321,10 @@ BASIC = b64encode(b"artist:pl4nted-pass").decode()
 PROGRAM = """
 import asyncio, json, logging, os, sys, threading, urllib.parse
 from orchestrator.lab import Lab
-from orchestrator import logs
+from orchestrator.logs import writing
 log = logging.getLogger("orchestrator.planted")
 with Lab.open() as lab:
-    logs.set_up(lab.paths, lab.settings, name=sys.argv[1], screen=sys.argv[2] == "screen")
+    writing.set_up(lab.paths, lab.settings, name=sys.argv[1], screen=sys.argv[2] == "screen")
     env = dict(os.environ)
     log.warning("environment %s", env)
     log.warning("settings %r %s", lab.settings, lab.settings.model_dump())

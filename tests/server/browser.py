@@ -45,7 +45,8 @@ def chromium(profile: Path, **options: Any) -> Iterator[BrowserContext]:
             executable_path=CHROMIUM,
             args=SWITCHES.split(),
             headless=True,
-            **{"viewport": DESKTOP, **options},
+            # what moves takes the processor from what is tested
+            **{"viewport": DESKTOP, "reduced_motion": "reduce", **options},
         )
         try:
             yield context

@@ -26,11 +26,12 @@ from served_lab import TOKEN, ServedLab, until
 sys.path.append(str(Path(__file__).resolve().parent.parent / "acceptance"))
 from commands import command
 
-from orchestrator import health, logs
+from orchestrator import health
 from orchestrator.guardian.bugs import BugReports
 from orchestrator.guardian.journal import Event, Happened, Journal
 from orchestrator.jobs import Status
 from orchestrator.lab import Lab
+from orchestrator.logs import writing
 from orchestrator.testing import make_lab
 
 PLANTED = {
@@ -189,7 +190,7 @@ def said_by(folder: Path, line: str) -> bytes:
 
 def log_it_all(lab: Lab) -> None:
     """What careless code might log, in each way of logging."""
-    logs.set_up(lab.paths, lab.settings, name="careless")
+    writing.set_up(lab.paths, lab.settings, name="careless")
     careless = logging.getLogger("orchestrator.careless")
     try:
         for name, key in SPELLINGS.items():
@@ -200,7 +201,7 @@ def log_it_all(lab: Lab) -> None:
             except ValueError:
                 careless.exception("it fell")
     finally:
-        logs.take_down()
+        writing.take_down()
 
 
 def tell_the_guardian(lab: Lab) -> None:
