@@ -79,6 +79,7 @@ def test_a_spare_kernel_takes_the_place_of_a_killed_worker_and_another_spare_its
 def test_a_worker_that_is_killed_or_hangs_is_back_soon_and_works_and_it_is_written_down(
     served: ServedLab, blow: str, seconds: int
 ) -> None:
+    until(lambda: served.worker() is not None, 20)  # another may just have taken the place
     before = served.worker()
     assert before is not None
     os.kill(before, getattr(signal, blow))
