@@ -21,8 +21,9 @@ from orchestrator.services.description import comfyui_command
 from orchestrator.settings import Settings
 
 START_S = 180.0  # custom nodes are imported, and models looked for
-AWAY_S = 2.0  # nobody listens: somebody may be restarting it by hand
-HALTED_S = 4.0  # whoever stopped it may let it go on
+AWAY_S = 1.0  # nobody listens: somebody may be restarting it by hand
+HALTED_S = 2.0  # whoever stopped it may let it go on
+SETTLE_S = 2.0  # from a start to the end of one that cannot run at all
 DEAF_S = (
     180.0  # a node that holds the interpreter makes it deaf; a checkpoint may take minutes to load
 )
@@ -90,7 +91,7 @@ class LocalComfyUI:
                 remedy="End it, or correct COMFY_URL.",
             )
         await asyncio.to_thread(self._start)
-        await asyncio.sleep(AWAY_S)
+        await asyncio.sleep(SETTLE_S)
         if self._child is not None and (code := self._child.poll()) is not None:
             raise ServiceUnreachable(f"It ended at once with exit code {code}", remedy=REMEDY)
 

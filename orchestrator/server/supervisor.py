@@ -33,7 +33,8 @@ MONITOR = "_worker.restart_monitor()"
 
 LOOK_S = 0.5
 STALE_S = 5.0  # the heartbeat comes every second; a worker that is this late hangs
-LATE_LOOKS = 4  # in a row: after the machine slept, every heartbeat is late for a moment
+# in a row: after the machine slept, every heartbeat is late for a moment, and who stops a process may let it go on
+LATE_LOOKS = 4
 DEAD_LOOKS = 2  # in a row: a restart from JupyterLab is dead for a moment, too
 ANSWER_S = 15.0  # a kernel needs about a second to start, and more on a busy machine
 MOST_S = 90.0  # as long as it takes processor time
@@ -133,21 +134,25 @@ class Supervisor:
                 by_hand = self._started is not None and not self._is_there()
                 why = "its kernel was restarted" if by_hand else "its job loop ended"
                 act = self._boot
-            elif worker.alive:
-                self._late = 0
-                self._worker_circuit.well()
-                if time.monotonic() - self._begun > SPARE_AFTER_S:
-                    self._spare.tend()
-                await self._look_at_monitor()
-                return
             else:
-                self._late += 1
+                # at once: a process that is stopped has not missed a heartbeat yet
                 state = await asyncio.to_thread(halted, worker.pid)
-                if self._late < LATE_LOOKS and state is None:
+                if worker.alive and state is None:
+                    await self._is_well()
+                    return
+                self._late += 1
+                if self._late < LATE_LOOKS:
                     return
                 by_hand = state is not None  # no program stops itself
                 why, act = f"it hangs{f': its process is {state}' if state else ''}", self._replace
         await self._act(why, act, by_hand=by_hand)
+
+    async def _is_well(self) -> None:
+        self._late = 0
+        self._worker_circuit.well()
+        if time.monotonic() - self._begun > SPARE_AFTER_S:
+            self._spare.tend()
+        await self._look_at_monitor()
 
     async def _act(self, why: str, act: Callable[[], Awaitable[None]], *, by_hand: bool) -> None:
         """Start the worker, if the budget allows it. The very first start is none of its business."""

@@ -23,7 +23,7 @@ LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 class RestartPolicy:
     """How a service that ended comes back: always, later each time, never given up. Seconds."""
 
-    delay_s: int = 2
+    delay_s: int = 1
     longest_s: int = 120
     steps: int = 5
 
