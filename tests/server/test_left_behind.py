@@ -90,7 +90,7 @@ def test_a_stopped_worker_of_a_killed_server_does_not_keep_the_next_from_its_wor
     tmp_path: Path,
 ) -> None:
     # slow enough that both of its places are held when the worker stops
-    engine = EngineProcess(log=tmp_path / "engine.log", step_ms=400)
+    engine = EngineProcess(log=tmp_path / "engine.log", step_ms=100)
     first = ServedLab(tmp_path, COMFY_URL=engine.url)
     worker = None
     try:

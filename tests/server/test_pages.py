@@ -122,6 +122,19 @@ def test_a_page_that_is_left_takes_its_kernel_along(
     page.close()
 
 
+def test_a_page_opened_behind_another_is_built_although_it_is_never_painted(
+    window: BrowserContext, served: ServedLab
+) -> None:
+    others = served.page_kernels()
+    page = window.new_page()
+    page.add_init_script("window.requestAnimationFrame = () => 0")  # as in a tab in the background
+    page.goto(f"{served.url}/?token={TOKEN}")
+    page.wait_for_selector("#rendered_cells textarea", state="attached", timeout=PAINT_MS)
+    page.goto("about:blank")
+    until(lambda: served.page_kernels() == others, LEAVE_S)
+    page.close()
+
+
 def test_a_page_whose_kernel_crashes_says_so(visit: Visit, served: ServedLab) -> None:
     assert visit.page.locator("#frame-lost").is_hidden()
     (kernel_id,) = served.page_kernels()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from lengths import LONG
 from listener import Listener
 from served_lab import ServedLab, free_port, until
 
@@ -21,7 +22,8 @@ from orchestrator.jobs import Status
 from orchestrator.lab import Lab
 from orchestrator.server.tenancy import Tenancy
 
-ENDS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGKILL")
+# SIGHUP goes the way of SIGINT; each costs the start of a lab
+ENDS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGKILL") if LONG else ("SIGINT", "SIGTERM", "SIGKILL")
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +81,7 @@ def test_the_first_goes_on_working(served: ServedLab) -> None:
 def test_it_ends_on_a_signal_with_all_its_processes_and_another_can_start(
     name: str, served: ServedLab
 ) -> None:
-    running = served.lab.submit("long", params={"steps": 2000, "width": 512, "height": 512})
+    running = served.lab.submit("long", params={"steps": 2000, "width": 256, "height": 256})
     until(lambda: served.lab.store.get(running.id).status is Status.RUNNING, 30)
     listeners = [Listener(served.url, served.token) for _ in range(20)]
     family = served.family()
@@ -101,8 +103,9 @@ def test_it_ends_on_a_signal_with_all_its_processes_and_another_can_start(
     killed = {Status.RUNNING, Status.QUEUED}
     assert job.status in (killed if name == "SIGKILL" else {Status.QUEUED})
     assert job.crashes == 0
-    served.again()
-    served.lab.cancel(job.id)
+    if name != ENDS[-1]:
+        served.again()
+        served.lab.cancel(job.id)
 
 
 def test_a_disk_that_has_no_room_for_the_note_keeps_nobody_from_serving(tmp_path: Path) -> None:

@@ -23,24 +23,23 @@
   addEventListener("storage", (event) => event.key === "labTheme" && event.newValue && show(event.newValue));
   show(root.dataset.theme);
 
-  const PAINT_MS = 300;
   const PAUSE_MS = 3000;
   const ENDED = "This page's session has ended. What was submitted goes on; reload to see it.";
   const AWAY = "The lab does not answer. If it was stopped, start it with “orchestrator up”; this page then says so.";
   const LOCKED = "You are logged out. Reload to log in again.";
 
-  // Not before the frame is painted; in a tab that is not looked at, nothing ever is.
-  window.labLoad = (address) => {
-    let begun = false;
+  // Loads the page's scripts: soon, but not before the frame is painted; or now, for they wait for the end of loading.
+  let isLoading = false;
+  window.labLoad = (address, { now = false } = {}) => {
     const begin = () => {
-      if (begun) return;
-      begun = true;
+      if (isLoading) return;
+      isLoading = true;
       const script = document.createElement("script");
       script.src = address;
       document.head.append(script);
     };
-    requestAnimationFrame(() => setTimeout(begin));
-    setTimeout(begin, PAINT_MS);
+    if (now) begin();
+    else requestAnimationFrame(() => setTimeout(begin));
   };
 
   // A kernel that died is taken away by the server, so that one question answers for both ways of losing it.
