@@ -317,7 +317,9 @@ class StoreMachine(RuleBasedStateMachine):
             worker.held = {}
         if len(self.workers) < 2:
             self.start_worker()
-        if how == "take over" and self.workers:  # the deep path, made likely; a full disk starts none
+        if (
+            how == "take over" and self.workers
+        ):  # the deep path, made likely; a full disk starts none
             heir = self.workers[min(self.workers)]
             self.recover_by(heir)
             self.tick(LEASE_S + 1)
