@@ -25,6 +25,9 @@ from orchestrator.workflows import Offered
 logger = logging.getLogger(__name__)
 
 EVERY_S = 0.25  # what a person can follow; of a prompt that is done sooner, the outcome tells all
+SOON_BYTES = (
+    100_000  # an outcome that is larger is fetched: the scheduler keeps the newest thousand
+)
 PREVIEW_BYTES = 200_000  # a larger preview stays here: the scheduler keeps the newest thousand
 INHERITS_S = (
     30.0  # so long after its start the worker asks whether the one before it had sent the prompt
@@ -104,7 +107,7 @@ class Beside(WorkerPlugin):  # type: ignore[misc]
             order["backend"], order["params"], order["text"], order["prefix"], order["document"]
         )
         # before it is sent: should the scheduler die in between, the lab knows where to ask for it
-        self._tell(order, {"began": True})
+        self.tell(order, {"began": True})
         if not await self._has(order):
 
             async def upload(name: str) -> str:
@@ -119,7 +122,7 @@ class Beside(WorkerPlugin):  # type: ignore[misc]
             await client.submit(workflow, prompt_id=remote_id)
             made["workflow"] = dict(workflow)
         made["taken"] = True
-        telling = Telling(self._tell, order)
+        telling = Telling(self.tell, order)
         try:
             files = await files_of(client, remote_id, report=telling.report)
         finally:
@@ -141,7 +144,8 @@ class Beside(WorkerPlugin):  # type: ignore[misc]
             return state.status in {RemoteStatus.PENDING, RemoteStatus.RUNNING, RemoteStatus.DONE}
         return False
 
-    def _tell(self, order: Order, said: dict[str, Any]) -> None:
+    def tell(self, order: Order, said: dict[str, Any]) -> None:
+        """Have the lab know something of an attempt, if it still listens."""
         if self._worker is not None:
             told = {"key": order["key"], "place": self.place, **said}
             self._worker.log_event(order["topic"], told)
@@ -236,7 +240,11 @@ class Telling:
 
 async def paint(order: bytes) -> bytes:
     """The Dask task: one attempt at the ComfyUI beside the worker. Takes a packed Order, returns a packed Made."""
-    return packed(await _here().paint(order_of(order)))
+    here, what = _here(), order_of(order)
+    made = packed(await here.paint(what))
+    if len(made) <= SOON_BYTES:  # with the word that the task is done: nobody has to ask for it
+        here.tell(what, {"made": made})
+    return made
 
 
 async def revoke(key: str, remote_id: str, *, dask_worker: Worker) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -50,6 +50,8 @@ class Sent:
     place: str | None = None  # of the ComfyUI that it went to
     noted: str | None = None  # of the one that has taken it
     noting: asyncio.Task[None] | None = None
+    #: what came of it, when the worker told that itself: a hint that comes sooner; the task's value is the truth
+    told: asyncio.Future[bytes] = field(default_factory=lambda: _told_later())
 
 
 class ClusterService:
@@ -181,7 +183,7 @@ class ClusterService:
                     retries=0,
                     pure=False,
                 )
-                return await self._result(sent.future, tags)
+                return await self._result(sent.future, sent.told, tags)
             except (CancelledError, OSError) as error:
                 logger.warning("Job %s: the cluster lost it (%s)", sent.held.job.id, error)
                 self._link.lost(client)
@@ -214,18 +216,24 @@ class ClusterService:
             await asyncio.sleep(LOOK_S)
         return None
 
-    async def _result(self, future: Future, tags: Sequence[str]) -> Made:
+    async def _result(
+        self, future: Future, told: asyncio.Future[bytes], tags: Sequence[str]
+    ) -> Made:
         """The value of a task. Raises WorkersLost, NoWorkerFits, and CancelledError of Dask when it is lost."""
         getting = asyncio.ensure_future(future.result())
+        # at once: the word that there is something to fetch comes right behind
+        told.add_done_callback(lambda _: getting.cancel())
         try:
             while True:
-                done, _ = await asyncio.wait([getting], timeout=BACK_S / 10)
+                done, _ = await asyncio.wait(
+                    [getting, told], timeout=BACK_S / 10, return_when=asyncio.FIRST_COMPLETED
+                )
                 if done:
                     break
                 if self._link.is_up and not self._link.places(tags) and not self._link.had(tags):
                     await future.cancel()
                     raise self._no_worker(tags)
-            return made_of(getting.result())
+            return made_of(told.result() if told.done() else getting.result())
         except KilledWorker as error:
             raise WorkersLost(f"Its workers died, the last at {error.last_worker.name}") from error
         finally:
@@ -269,6 +277,8 @@ class ClusterService:
         if said.get("taken") and place != sent.noted:
             sent.noted, before = place, sent.noting
             sent.noting = asyncio.create_task(self._note(sent.held, place, before))
+        if isinstance(made := said.get("made"), bytes) and not sent.told.done():
+            sent.told.set_result(made)
         if isinstance(progress := said.get("progress"), dict):
             sent.held.report(Progress.model_validate(progress))
 
@@ -319,6 +329,10 @@ class ClusterService:
         if isinstance(error, ServiceUnreachable) and len(self._link.workers) > 1:
             return False
         return not (isinstance(error, ServiceError) and error.final)
+
+
+def _told_later() -> asyncio.Future[bytes]:
+    return asyncio.get_running_loop().create_future()
 
 
 def _noted(job: Job, *, place: str, phase: Phase) -> Job:
