@@ -243,7 +243,8 @@ async def paint(order: bytes) -> bytes:
     here, what = _here(), order_of(order)
     made = packed(await here.paint(what))
     if len(made) <= SOON_BYTES:  # with the word that the task is done: nobody has to ask for it
-        here.tell(what, {"made": made})
+        # not before the next turn of the loop: then both words leave together
+        asyncio.get_running_loop().call_soon(here.tell, what, {"made": made})
     return made
 
 
