@@ -21,7 +21,8 @@ T = TypeVar("T")
 class Held:
     """What an attempt may do with its job: change it under its fence, and say how far it is.
 
-    `job` is the job as last written. Nothing here blocks the event loop: files are written by the store's threads.
+    `job` is the job as last written, with what `soon` is. Nothing here blocks the event loop: files are written by the
+    store's threads.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Held:
         self._saying: asyncio.Future[None] | None = None
         self._unsaid: Progress | None = None
         self._next: asyncio.TimerHandle | None = None
+        self._unwritten: Callable[[Job], Job] = _as_it_is
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking function in the store's threads."""
@@ -54,9 +56,25 @@ class Held:
 
     async def update(self, change: Callable[[Job], Job]) -> Job:
         """Change the job on the disk. Raises Fenced when another worker has taken it over."""
-        update = partial(self.store.update, self.job.id, change, fence=self.fence)
-        self.job = await self.call(update)
+        unwritten, self._unwritten = self._unwritten, _as_it_is
+
+        def both(job: Job) -> Job:
+            return change(unwritten(job))
+
+        update = partial(self.store.update, self.job.id, both, fence=self.fence)
+        try:
+            self.job = await self.call(update)
+        except BaseException:
+            self._unwritten = unwritten
+            raise
         return self.job
+
+    def soon(self, change: Callable[[Job], Job]) -> None:
+        """Change the job in hand; on the disk with the next write, whichever that is: a write of its own costs more
+        than it tells. `change` takes a job that it has changed already as it is."""
+        before = self._unwritten
+        self._unwritten = lambda job: change(before(job))
+        self.job = change(self.job)
 
     def may_pay(self) -> bool:
         """Whether this worker's last sign of life is young enough that nobody can have taken the job over."""
@@ -101,6 +119,10 @@ class Held:
                 await self.call(self.store.progress.clear, self.job.id)
         finally:
             self.free_slot()
+
+
+def _as_it_is(job: Job) -> Job:
+    return job
 
 
 async def finish_even_if_cancelled(act: Awaitable[T]) -> T:

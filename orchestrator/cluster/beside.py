@@ -15,7 +15,7 @@ from distributed import Status, Worker, WorkerPlugin, get_worker
 
 from orchestrator.attempts.asking import Request, files_of, is_there, workflow_for
 from orchestrator.cluster import storage
-from orchestrator.cluster.wire import COMFYUI, Made, Order, said_of, told_of
+from orchestrator.cluster.wire import COMFYUI, Made, Order, order_of, packed, said_of, told_of
 from orchestrator.connectors.comfyui import ComfyUI, RemoteStatus
 from orchestrator.errors import OrchestratorError, ServiceUnreachable
 from orchestrator.jobs import Progress
@@ -24,8 +24,10 @@ from orchestrator.workflows import Offered
 
 logger = logging.getLogger(__name__)
 
-FIRST_S = 0.1  # a prompt that is done sooner has no progress to tell
-EVERY_S = 0.25
+EVERY_S = 0.25  # what a person can follow; of a prompt that is done sooner, the outcome tells all
+SOON_BYTES = (
+    100_000  # an outcome that is larger is fetched: the scheduler keeps the newest thousand
+)
 PREVIEW_BYTES = 200_000  # a larger preview stays here: the scheduler keeps the newest thousand
 INHERITS_S = (
     30.0  # so long after its start the worker asks whether the one before it had sent the prompt
@@ -74,7 +76,7 @@ class Beside(WorkerPlugin):  # type: ignore[misc]
 
     async def paint(self, order: Order) -> Made:
         """Carry an attempt out. An error is a value here, told and not raised."""
-        made = Made(place=self.place, workflow=None, files=[], stored=[], error=None)
+        made = Made(place=self.place, taken=False, workflow=None, files=[], stored=[], error=None)
         if order["key"] in self._refused:
             self._refused.discard(order["key"])
             return made
@@ -95,7 +97,9 @@ class Beside(WorkerPlugin):  # type: ignore[misc]
         if not isinstance(error, OrchestratorError):
             logger.error("An attempt met a fault of the lab", exc_info=error)
         assert isinstance(error, Exception)
-        return Made(place=self.place, workflow=None, files=[], stored=[], error=said_of(error))
+        return Made(
+            **{**made, "workflow": None, "files": [], "stored": [], "error": said_of(error)}
+        )
 
     async def _paint(self, order: Order, made: Made) -> Made:
         client, remote_id = self.client, order["remote_id"]
@@ -103,7 +107,7 @@ class Beside(WorkerPlugin):  # type: ignore[misc]
             order["backend"], order["params"], order["text"], order["prefix"], order["document"]
         )
         # before it is sent: should the scheduler die in between, the lab knows where to ask for it
-        self._tell(order, {"began": True})
+        self.tell(order, {"began": True})
         if not await self._has(order):
 
             async def upload(name: str) -> str:
@@ -117,7 +121,8 @@ class Beside(WorkerPlugin):  # type: ignore[misc]
             workflow = await workflow_for(request, client, offered=_offered, upload=upload)
             await client.submit(workflow, prompt_id=remote_id)
             made["workflow"] = dict(workflow)
-        telling = Telling(self._tell, order)
+        made["taken"] = True
+        telling = Telling(self.tell, order)
         try:
             files = await files_of(client, remote_id, report=telling.report)
         finally:
@@ -139,7 +144,8 @@ class Beside(WorkerPlugin):  # type: ignore[misc]
             return state.status in {RemoteStatus.PENDING, RemoteStatus.RUNNING, RemoteStatus.DONE}
         return False
 
-    def _tell(self, order: Order, said: dict[str, Any]) -> None:
+    def tell(self, order: Order, said: dict[str, Any]) -> None:
+        """Have the lab know something of an attempt, if it still listens."""
         if self._worker is not None:
             told = {"key": order["key"], "place": self.place, **said}
             self._worker.log_event(order["topic"], told)
@@ -191,29 +197,40 @@ class Telling:
         self._tell, self._order = tell, order
         self._unsaid: Progress | None = None
         self._preview: bytes | None = None
-        loop = asyncio.get_running_loop()
-        # told at once: it goes into the job's file, where the next worker of the lab finds it
-        self._tell(order, {"taken": True})
-        self._next: asyncio.TimerHandle | None = loop.call_later(FIRST_S, self._say)
+        self._is_begun = False
+        self._next: asyncio.TimerHandle | None = None
+        self._in_time()
 
     def report(self, progress: Progress) -> None:
         """The newest is told, in its time."""
         self._unsaid = progress
         if self._next is None:
-            self._next = asyncio.get_running_loop().call_later(EVERY_S, self._say)
+            self._in_time()
+
+    def _in_time(self) -> None:
+        self._next = asyncio.get_running_loop().call_later(EVERY_S, self._say)
 
     def _say(self) -> None:
         self._next = None
-        if (progress := self._unsaid) is None:
-            return
-        self._unsaid = None
-        said = told_of(progress)
+        said: dict[str, Any] = {}
+        if (
+            not self._is_begun
+        ):  # it goes into the job's file, where the next worker of the lab finds it
+            self._is_begun = said["taken"] = True
+        if (progress := self._unsaid) is not None:
+            self._unsaid = None
+            said["progress"] = self._told(progress)
+        if said:
+            self._tell(self._order, said)
+
+    def _told(self, progress: Progress) -> dict[str, Any]:
+        told = told_of(progress)
         preview = progress.preview
         if preview is None or preview == self._preview or len(preview) > PREVIEW_BYTES:
-            del said["preview"]
+            del told["preview"]
         else:
             self._preview = preview
-        self._tell(self._order, {"progress": said})
+        return told
 
     def end(self) -> None:
         """Nothing more to tell."""
@@ -221,9 +238,14 @@ class Telling:
             self._next.cancel()
 
 
-async def paint(order: Order) -> Made:
-    """The Dask task: one attempt at the ComfyUI beside the worker."""
-    return await _here().paint(order)
+async def paint(order: bytes) -> bytes:
+    """The Dask task: one attempt at the ComfyUI beside the worker. Takes a packed Order, returns a packed Made."""
+    here, what = _here(), order_of(order)
+    made = packed(await here.paint(what))
+    if len(made) <= SOON_BYTES:  # with the word that the task is done: nobody has to ask for it
+        # not before the next turn of the loop: then both words leave together
+        asyncio.get_running_loop().call_soon(here.tell, what, {"made": made})
+    return made
 
 
 async def revoke(key: str, remote_id: str, *, dask_worker: Worker) -> dict[str, Any] | None:
@@ -232,6 +254,15 @@ async def revoke(key: str, remote_id: str, *, dask_worker: Worker) -> dict[str, 
         await dask_worker.plugins[COMFYUI].revoke(key, remote_id)
     except OrchestratorError as error:
         return said_of(error)
+    return None
+
+
+async def found(remote_id: str, *, dask_worker: Worker) -> str | None:
+    """Run on one worker, past its queue: its server's place, when that has the prompt and says so."""
+    plugin = dask_worker.plugins[COMFYUI]
+    with suppress(OrchestratorError):
+        if (await plugin.client.state(remote_id)).status is not RemoteStatus.UNKNOWN:
+            return str(plugin.place)
     return None
 
 

@@ -10,7 +10,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -24,7 +25,7 @@ from orchestrator.attempts.pictures import publish, recipe_of
 from orchestrator.catalogue import Catalogue
 from orchestrator.cluster import beside, storage
 from orchestrator.cluster.link import BACK_S, LOOK_S, Link
-from orchestrator.cluster.wire import COMFYUI, Made, Order, error_of, model_tag
+from orchestrator.cluster.wire import COMFYUI, Made, Order, error_of, made_of, model_tag, packed
 from orchestrator.connectors.comfyui import ComfyUI
 from orchestrator.errors import NoWorkerFits, ServiceError, ServiceUnreachable, WorkersLost
 from orchestrator.jobs import Cost, Job, Phase, Progress, prompt_id
@@ -49,6 +50,8 @@ class Sent:
     place: str | None = None  # of the ComfyUI that it went to
     noted: str | None = None  # of the one that has taken it
     noting: asyncio.Task[None] | None = None
+    #: what came of it, when the worker told that itself: a hint that comes sooner; the task's value is the truth
+    told: asyncio.Future[bytes] = field(default_factory=lambda: _told_later())
 
 
 class ClusterService:
@@ -122,11 +125,15 @@ class ClusterService:
         except asyncio.CancelledError:
             # whether it is to be revoked, or only left, is for `cancel` to say
             self._left[held.job.id] = sent.future
+            if sent.place is not None and sent.noted is None:  # it may have been taken there
+                held.soon(partial(_noted, place=sent.place, phase=Phase.INTENT))
             raise
         finally:
             del self._sent[order["key"]]
             if sent.noting is not None:
                 await finish_even_if_cancelled(sent.noting)
+        if made["taken"] and made["place"] != sent.noted:  # it was done before it was told
+            held.soon(partial(_noted, place=made["place"], phase=Phase.SUBMITTED))
         if made["error"] is not None:
             raise error_of(made["error"])
         held.free_slot()  # the server is done: the next job may go there while this one is published
@@ -158,13 +165,17 @@ class ClusterService:
 
     async def _made(self, sent: Sent, order: Order, tags: Sequence[str]) -> Made:
         """What came of an attempt, across restarts of the scheduler: it knows nothing then, but the servers do."""
+        if order["sent"] and order["place"] == self._link.address:
+            client = await self._connected(sent.held)
+            place = await self._place_of(client, order["remote_id"])
+            order = Order(**{**order, "place": place or order["place"]})
         while True:
             client = await self._connected(sent.held)
             where = await self._beside(order["place"]) if order["sent"] else None
             try:
                 sent.future = client.submit(
                     beside.paint,
-                    order,
+                    packed(order),
                     key=order["key"],
                     resources=dict.fromkeys(tags, 1),
                     workers=[where] if where else None,
@@ -172,7 +183,7 @@ class ClusterService:
                     retries=0,
                     pure=False,
                 )
-                return await self._result(sent.future, tags)
+                return await self._result(sent.future, sent.told, tags)
             except (CancelledError, OSError) as error:
                 logger.warning("Job %s: the cluster lost it (%s)", sent.held.job.id, error)
                 self._link.lost(client)
@@ -186,6 +197,17 @@ class ClusterService:
             held.report(Progress(text=f"the cluster at {self._link.address} does not answer"))
         return await self._link.client()
 
+    async def _place_of(self, client: Client, remote_id: str) -> str | None:
+        """Where a prompt is that somebody sent who died before it was noted: all servers are asked."""
+        addresses = [each.address for each in self._link.workers]
+        with suppress(OSError, TimeoutError, CancelledError):
+            async with asyncio.timeout(REVOKE_S):
+                said = await client.run(
+                    beside.found, remote_id, workers=addresses, on_error="return"
+                )
+            return next((place for place in said.values() if isinstance(place, str)), None)
+        return None
+
     async def _beside(self, place: str) -> str | None:
         """The worker beside a server, which may be a moment later than the scheduler."""
         for _ in range(round(RETURN_S / LOOK_S)):
@@ -194,19 +216,24 @@ class ClusterService:
             await asyncio.sleep(LOOK_S)
         return None
 
-    async def _result(self, future: Future, tags: Sequence[str]) -> Made:
+    async def _result(
+        self, future: Future, told: asyncio.Future[bytes], tags: Sequence[str]
+    ) -> Made:
         """The value of a task. Raises WorkersLost, NoWorkerFits, and CancelledError of Dask when it is lost."""
         getting = asyncio.ensure_future(future.result())
+        # at once: the word that there is something to fetch comes right behind
+        told.add_done_callback(lambda _: getting.cancel())
         try:
             while True:
-                done, _ = await asyncio.wait([getting], timeout=BACK_S / 10)
+                done, _ = await asyncio.wait(
+                    [getting, told], timeout=BACK_S / 10, return_when=asyncio.FIRST_COMPLETED
+                )
                 if done:
                     break
                 if self._link.is_up and not self._link.places(tags) and not self._link.had(tags):
                     await future.cancel()
                     raise self._no_worker(tags)
-            made: Made = getting.result()
-            return made
+            return made_of(told.result() if told.done() else getting.result())
         except KilledWorker as error:
             raise WorkersLost(f"Its workers died, the last at {error.last_worker.name}") from error
         finally:
@@ -250,6 +277,8 @@ class ClusterService:
         if said.get("taken") and place != sent.noted:
             sent.noted, before = place, sent.noting
             sent.noting = asyncio.create_task(self._note(sent.held, place, before))
+        if isinstance(made := said.get("made"), bytes) and not sent.told.done():
+            sent.told.set_result(made)
         if isinstance(progress := said.get("progress"), dict):
             sent.held.report(Progress.model_validate(progress))
 
@@ -257,10 +286,7 @@ class ClusterService:
         """Write down which server has the prompt. A second time when Dask has begun it anew elsewhere."""
         if before is not None:
             await asyncio.wait([before])
-        line = f"[worker] comfy promptId: {held.job.attempts[-1].remote_id} at {place}"
-        await held.update(
-            lambda job: job.with_attempt(phase=Phase.SUBMITTED, host=place).logged(line)
-        )
+        await held.update(partial(_noted, place=place, phase=Phase.SUBMITTED))
 
     # ---------------------------------------------------------------- ending it
 
@@ -303,6 +329,19 @@ class ClusterService:
         if isinstance(error, ServiceUnreachable) and len(self._link.workers) > 1:
             return False
         return not (isinstance(error, ServiceError) and error.final)
+
+
+def _told_later() -> asyncio.Future[bytes]:
+    return asyncio.get_running_loop().create_future()
+
+
+def _noted(job: Job, *, place: str, phase: Phase) -> Job:
+    """With the server that has its prompt, or in the phase INTENT may have it."""
+    attempt = job.attempts[-1]
+    if (attempt.host, attempt.phase) == (place, phase):
+        return job
+    line = f"[worker] comfy promptId: {attempt.remote_id} at {place}"
+    return job.with_attempt(phase=phase, host=place).logged(line)
 
 
 def _kind(job: Job) -> Kind:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
@@ -40,10 +41,31 @@ class Made(TypedDict):
     """What comes back: files as bytes, or where they lie; or an error."""
 
     place: str
+    taken: bool  # the server has, or had, the prompt
     workflow: dict[str, Any] | None
     files: list[bytes]
     stored: list[str]
     error: dict[str, Any] | None
+
+
+def packed(value: Order | Made) -> bytes:
+    """An attempt, or what came of it, in one piece.
+
+    Dask makes a task of every dictionary in an argument, and weighs every value in a result: it is to see neither.
+    """
+    return pickle.dumps(value)
+
+
+def order_of(data: bytes) -> Order:
+    """The attempt that was packed. Whoever may send a task may run any code here, so that nothing is checked."""
+    order: Order = pickle.loads(data)
+    return order
+
+
+def made_of(data: bytes) -> Made:
+    """What was packed by a worker of the cluster, which is trusted as the scheduler is."""
+    made: Made = pickle.loads(data)
+    return made
 
 
 def model_tag(name: str) -> str:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from orchestrator.errors import DiskFull
 from orchestrator.files import is_full
@@ -38,16 +39,24 @@ class Slot:
         self.lane = lane
         self._lock = lock
         self._path = path
+        self._is_held = True
+        self._process = os.getpid()
 
     def release(self) -> None:
         """Make room for another job. A worker that dies instead leaves its note: the service may have the job."""
         with contextlib.suppress(OSError):
             _note(self, "")
-        self._lock.release()
+        self.leave()
 
     def leave(self) -> None:
         """Let go of a place that was only looked at."""
+        self._is_held = False
         self._lock.release()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this very object has the place; a forked child has none of its parent's."""
+        return self._is_held and self._process == os.getpid()
 
 
 class Slots:
@@ -55,6 +64,8 @@ class Slots:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        #: the places this process has, so that a search for a free one opens no file of theirs
+        self._ours: WeakValueDictionary[str, Slot] = WeakValueDictionary()
 
     def take(self, lane: Lane, job_id: str, *, in_use: Callable[[str, str], bool]) -> Slot | None:
         """A free place for a job, or None when the lane is full.
@@ -62,8 +73,11 @@ class Slots:
         `in_use(job, slot)` says whether a job that last had the place may still be at the service although the
         worker that held it is gone: then the place is not free for others.
         """
+        prefix = lane.name
         for number in range(lane.limit):
-            name = f"{lane.name}.{number}"
+            name = f"{prefix}.{number}"
+            if (ours := self._ours.get(name)) is not None and ours.is_held:
+                continue
             if slot := self._try(name, lane):
                 holder = _holder(slot)
                 if holder and holder != job_id and in_use(holder, name):
@@ -92,7 +106,8 @@ class Slots:
         path = f"{self._folder}/{name}"
         lock = KernelLock(f"{path}.lock")
         if lock.try_acquire():
-            return Slot(name, lock, path, lane)
+            slot = self._ours[name] = Slot(name, lock, path, lane)
+            return slot
         lock.release()
         return None
 

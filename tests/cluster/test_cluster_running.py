@@ -214,6 +214,43 @@ async def test_a_new_worker_of_the_lab_adopts_what_the_one_before_left_on_the_cl
 
 
 @in_loop
+async def test_prompts_whose_servers_nobody_had_noted_are_found_there_and_not_painted_again(
+    tmp_path: Path, ground: Ground
+) -> None:
+    async with ground.lab(tmp_path) as shop:
+        ground.faults.step_delay_s = STEP_S
+        handles = [await shop.submit(seed=seed, steps=30) for seed in range(3)]
+        await until(lambda: all(begun(ground, handle.id) for handle in handles))
+    hosts = []
+    # as if the lab had died in the quarter of a second before it was told; and the last comes first now
+    unknown = {"phase": Phase.INTENT, "host": ground.here.address}
+    for number, handle in enumerate(handles):
+        hosts.append(shop.now(handle).attempts[0].host)
+        last = {"priority": number}
+        shop.lab.store.update(
+            handle.id, lambda job, last=last: job.with_attempt(**unknown).having(**last)
+        )
+    async with ground.lab(tmp_path) as shop:
+        await until(lambda: all(shop.now(handle).is_terminal for handle in handles))
+        ground.faults.step_delay_s = 0.0
+        jobs = [shop.now(handle) for handle in handles]
+    assert [job.status for job in jobs] == [Status.DONE] * 3
+    assert [begun(ground, job.id) for job in jobs] == [1] * 3
+    assert [job.attempts[0].host for job in jobs] == hosts
+
+
+@in_loop
+async def test_which_server_a_picture_came_from_is_noted_however_soon_it_was_done(
+    tmp_path: Path, ground: Ground
+) -> None:
+    ports = {url.rpartition(":")[2] for url in ground.urls}
+    async with ground.lab(tmp_path) as shop:
+        jobs = await shop.ended(*[await shop.submit(seed=seed) for seed in range(12)])
+    assert {job.attempts[0].host.rpartition(":")[2] for job in jobs} <= ports
+    assert all(f"promptId: {job.attempts[0].remote_id} at " in "".join(job.logs) for job in jobs)
+
+
+@in_loop
 async def test_pictures_pass_through_the_shared_storage_and_are_gone_from_it(
     tmp_path: Path, ground: Ground
 ) -> None:
