@@ -81,7 +81,7 @@ def test_the_first_goes_on_working(served: ServedLab) -> None:
 def test_it_ends_on_a_signal_with_all_its_processes_and_another_can_start(
     name: str, served: ServedLab
 ) -> None:
-    running = served.lab.submit("long", params={"steps": 2000, "width": 256, "height": 256})
+    running = served.lab.submit("long", params={"steps": 2000, "width": 512, "height": 512})
     until(lambda: served.lab.store.get(running.id).status is Status.RUNNING, 30)
     listeners = [Listener(served.url, served.token) for _ in range(20)]
     family = served.family()
