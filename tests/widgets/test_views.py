@@ -191,10 +191,10 @@ def test_importing_the_package_and_opening_a_lab_costs_no_widgets() -> None:
     assert said.stdout.strip() == "[]"
 
 
-def test_the_widgets_need_neither_pandas_nor_matplotlib() -> None:
+def test_a_visitor_s_kernel_does_without_what_only_others_need() -> None:
     code = (
-        "import sys; from orchestrator.widgets import Dashboard, JobView;"
-        "print([m for m in ('pandas', 'matplotlib') if m in sys.modules])"
+        "import sys; from orchestrator import Lab; from orchestrator.widgets import Dashboard, JobView;"
+        "print([m for m in ('pandas', 'matplotlib', 'structlog', 'rich') if m in sys.modules])"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "[]"
