@@ -15,6 +15,7 @@ from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any
 
+import anyio
 import httpx
 import orjson
 
@@ -142,6 +143,13 @@ def client(
         trust_env=not is_loopback(url),
         verify=_trusting() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
     )
+
+
+def warm_up() -> None:
+    """Import what httpx imports with its first client, and in an event loop what anyio does with the first request."""
+    client("http://127.0.0.1")
+    with suppress(RuntimeError):  # there is no loop
+        anyio.get_cancelled_exc_class()
 
 
 def _without_queries(record: logging.LogRecord) -> bool:

@@ -14,9 +14,7 @@ from orchestrator.server.kernels import NEEDS, Kernels, Spare, start_once
 
 PAGE = "page"  # the type of the session of a kernel that a page has, and nobody else holds
 SPARE = "orchestrator-page-spare"
-IMPORT = (
-    "from orchestrator import Lab; from orchestrator.widgets import Dashboard, Gallery, Heartbeat"
-)
+WARM_UP = "from orchestrator.widgets.warm import warm_up; warm_up()"
 QUIET_S = 3.0  # the page that was just opened has the processor first
 IDLE_S = 1800.0  # after the last visitor
 
@@ -28,7 +26,7 @@ class PageKernels:
         """`needs`: bytes of memory that must be free for a spare to be started."""
         self._kernels: Any = app.kernel_manager
         self._waiting = Kernels(app)
-        self._spare = Spare(self._waiting, name=SPARE, code=IMPORT, needs=needs)
+        self._spare = Spare(self._waiting, name=SPARE, code=WARM_UP, needs=needs)
         self._tending: asyncio.Task[None] | None = None
 
     async def start_kernel(self, **asked: Any) -> str:

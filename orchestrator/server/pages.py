@@ -13,6 +13,7 @@ from voila.configuration import VoilaConfiguration
 from voila.paths import collect_template_paths
 
 from orchestrator.server.page_handler import PageFiles, PageHandler
+from orchestrator.server.templates import CompiledOnce
 
 TEMPLATE = "orchestrator"
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -67,6 +68,7 @@ def configure(config: Config, pages: list[Page]) -> None:
     wanted.allow_template_override = wanted.allow_theme_override = "NO"
     wanted.extension_allowlist = FRONT_END
     wanted.page_config_hook = _without_cdn
+    config.VoilaExporter.preprocessors = [CompiledOnce]
     wanted.http_keep_alive_timeout = KEEP_ALIVE_S
     navigation = [
         {"slug": page.slug, "title": page.title, "name": Path(page.notebook).stem} for page in pages

@@ -88,6 +88,8 @@ class LabServer(ServerApp):
         self.lab = lab
         self.on_start = on_start
         self.initialize(argv=[])
+        if lab.settings.log_level != "DEBUG":  # else it makes a record of every message, to drop it
+            self.log.setLevel(logging.WARNING)
         kernels: Any = self.kernel_manager
         kernels.environment = {
             "ORCHESTRATOR_PATHS": str(lab.paths.file),

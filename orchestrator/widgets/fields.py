@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from orchestrator import backends
@@ -78,12 +79,18 @@ def fields_of(backend: Backend) -> list[dict[str, Any]]:
     `kind`: number, seed, text, line, choice, suggest, switch, slider, image, loras or styles. `more`: folded away;
     `with`: the field without which it says nothing.
     """
-    schema = backend.params.model_json_schema(by_alias=False)["properties"]
+    schema = _schema(backend.params)
     defaults = backends.parse(backend, {}).model_dump()
     if "aspect_ratio" in defaults:  # FLUX makes shapes, not sizes
         del defaults["width"], defaults["height"]
     given = _needs(backend.params)
     return [_field(name, schema[name], defaults[name], given) for name in _ordered(defaults)]
+
+
+@lru_cache(64)  # of a form's time to appear it would be the largest part
+def _schema(params: type[Params]) -> Mapping[str, Any]:
+    described: dict[str, Any] = params.model_json_schema(by_alias=False)["properties"]
+    return described
 
 
 def _ordered(names: Iterable[str]) -> list[str]:
