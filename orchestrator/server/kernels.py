@@ -43,7 +43,9 @@ async def start_once(kernels: Any, **asked: Any) -> str:
 class Kernels:
     """Starts, asks and ends kernels of one server. They are in sight in JupyterLab."""
 
-    def __init__(self, app: ServerApp) -> None:
+    def __init__(self, app: ServerApp, *, forked: bool = False) -> None:
+        """`forked`: they are forks of a process that has imported what the kernels of pages do."""
+        self._forked = {"forked": True} if forked else {}
         self._kernels: Any = app.kernel_manager
         self._sessions: Any = app.session_manager
 
@@ -52,7 +54,7 @@ class Kernels:
 
     async def start(self, name: str) -> str:
         """Start a kernel; returns its id before it answers."""
-        kernel_id = await start_once(self._kernels, kernel_name="python3", path="")
+        kernel_id = await start_once(self._kernels, kernel_name="python3", path="", **self._forked)
         await self._sessions.create_session(path=name, name=name, type=CONSOLE, kernel_id=kernel_id)
         return kernel_id
 

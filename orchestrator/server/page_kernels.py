@@ -25,7 +25,7 @@ class PageKernels:
     def __init__(self, app: ServerApp, *, needs: int = NEEDS) -> None:
         """`needs`: bytes of memory that must be free for a spare to be started."""
         self._kernels: Any = app.kernel_manager
-        self._waiting = Kernels(app)
+        self._waiting = Kernels(app, forked=True)
         self._spare = Spare(self._waiting, name=SPARE, code=WARM_UP, needs=needs)
         self._tending: asyncio.Task[None] | None = None
 
@@ -35,7 +35,7 @@ class PageKernels:
         if kernel_id is not None:
             await self._waiting.rename(kernel_id, PAGE, kind=PAGE)
         else:
-            kernel_id = await start_once(self._kernels, **asked)
+            kernel_id = await start_once(self._kernels, **asked, forked=True)
         if self._tending is not None:
             self._tending.cancel()
         self._tending = asyncio.create_task(self._tend(), name="tend spare page kernel")
@@ -56,3 +56,4 @@ class PageKernels:
         self._spare.tend()
         await asyncio.sleep(IDLE_S)
         await self._spare.end()
+        await self._kernels.zygote.rest()

@@ -20,6 +20,7 @@ from traitlets.config import Config
 from orchestrator.guardian import Ward
 from orchestrator.lab import Lab
 from orchestrator.server import pages
+from orchestrator.server.forked import CAN_FORK, ForkedProvisioner, Zygote
 from orchestrator.server.guarding import Guarding
 from orchestrator.server.offspring import Offspring
 from orchestrator.server.page_kernels import PageKernels
@@ -36,15 +37,26 @@ FRUGAL = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "100000"}
 
 
 class LabKernel(ServerKernelManager):
-    """A kernel whose process is written down, however often it is restarted."""
+    """A kernel whose process is written down, however often it is restarted. A page's is a fork, where it can be."""
+
+    async def _async_pre_start_kernel(self, *, forked: bool = False, **kwargs: Any) -> Any:
+        """As the base class, which calls it before it looks for who starts its process."""
+        if forked and CAN_FORK and self.provisioner is None:
+            kernels: Any = self.parent
+            self.provisioner = ForkedProvisioner(
+                kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self
+            )
+            self.provisioner.zygote = kernels.zygote
+        return await super()._async_pre_start_kernel(**kwargs)
 
     async def _async_post_start_kernel(self, **kwargs: Any) -> None:
         """As the base class, which calls it after each start and restart."""
         await super()._async_post_start_kernel(**kwargs)
         kernels: Any = self.parent
         pid = getattr(self.provisioner, "pid", None)  # a kernel of another machine has none
-        if pid is not None:
-            await asyncio.to_thread(kernels.offspring.add, pid)
+        for each in (pid, kernels.zygote.pid):
+            if each is not None:
+                await asyncio.to_thread(kernels.offspring.add, each)
 
 
 class LabKernels(AsyncMappingKernelManager):
@@ -53,9 +65,10 @@ class LabKernels(AsyncMappingKernelManager):
     environment: dict[str, str]
     log_file: BinaryIO
     offspring: Offspring
+    zygote: Zygote
 
     async def start_kernel(self, **kwargs: Any) -> str:  # type: ignore[override]
-        """As the base class."""
+        """As the base class. `forked`: it imports what pages' kernels do, and need not do that itself."""
         kwargs["env"] = {**FRUGAL, **(kwargs.get("env") or os.environ), **self.environment}
         kwargs.update(stdout=self.log_file, stderr=self.log_file)
         return await super().start_kernel(**kwargs)
@@ -96,7 +109,9 @@ class LabServer(ServerApp):
             "ADMIN_URL": lab.settings.admin_url,
         }
         kernels.offspring = offspring
-        kernels.log_file = _open_log(lab.paths.logs / "kernels.log")
+        log = lab.paths.logs / "kernels.log"
+        kernels.log_file = _open_log(log)
+        kernels.zygote = Zygote(log)
         for handler in logging.getLogger("orchestrator").handlers:
             passing_on = MemoryHandler(1, target=handler)
             passing_on.setLevel(logging.WARNING)
@@ -132,6 +147,12 @@ class LabServer(ServerApp):
         await self.page_kernels.stop()
         await self.reaper.stop()
         await super().cleanup_extensions()
+
+    async def cleanup_kernels(self) -> None:
+        """As the base class, and what they were forked from."""
+        await super().cleanup_kernels()
+        kernels: Any = self.kernel_manager
+        await kernels.zygote.end()
 
 
 def make(lab: Lab, *, host: str, port: int, base_url: str, token: str) -> LabServer:

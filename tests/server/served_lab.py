@@ -10,12 +10,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
+import pytest
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.jobs import Job
@@ -123,6 +124,25 @@ class ServedLab:
         sessions = self.api("GET", "/api/sessions")
         held = {session["kernel"]["id"] for session in sessions if session["type"] != "page"}
         return {kernel["id"] for kernel in self.api("GET", "/api/kernels")} - held
+
+    @contextlib.contextmanager
+    def unopened(self) -> Iterator[None]:
+        """Whoever opens the lab meanwhile waits until this is over, such as the kernel of a page."""
+        if not hasattr(os, "mkfifo"):
+            pytest.skip("needs a pipe with a name")
+        file = self.lab.paths.file
+        content = file.read_bytes()
+        file.unlink()
+        os.mkfifo(file)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # nobody waits, or nobody any more
+                pipe = os.open(file, os.O_WRONLY | os.O_NONBLOCK)
+                os.write(pipe, content)
+                os.close(pipe)
+            file.unlink()
+            file.write_bytes(content)
 
     def clear(self) -> None:
         """Leave nothing of what was asked for or made: to whoever comes next it is a lab just set up.

@@ -6,9 +6,11 @@ import re
 import threading
 from collections.abc import Iterator
 
+import psutil
 import pytest
 from served_lab import TOKEN, ServedLab, until
 
+from orchestrator.server.forked import CAN_FORK
 from orchestrator.server.page_handler import FRAME_ENDS
 
 GRACE_S = 8.0  # longer than a page takes to be built
@@ -37,6 +39,14 @@ def spare(served: ServedLab) -> str | None:
     return next(
         (s["kernel"]["id"] for s in sessions if s["name"] == "orchestrator-page-spare"), None
     )
+
+
+def processes(served: ServedLab, kernels: set[str]) -> list[psutil.Process]:
+    return [
+        each
+        for each in served.family()
+        if any(kernel in word for word in each.cmdline() for kernel in kernels)
+    ]
 
 
 def test_the_frame_is_the_first_thing_that_the_second_visitor_gets_and_comes_once(
@@ -75,11 +85,39 @@ def test_a_page_whose_kernel_dies_before_it_answers_says_so(served: ServedLab) -
     said: list[str] = []
     visitor = threading.Thread(target=lambda: said.append(visit(served)[1]))
     others = served.page_kernels()
-    visitor.start()
-    until(lambda: bool(served.page_kernels() - others), 30)
-    (kernel,) = served.page_kernels() - others
-    for process in served.family():
-        if any(kernel in word for word in process.cmdline()):
+    with served.unopened():
+        visitor.start()
+        until(lambda: bool(processes(served, served.page_kernels() - others)), 30)
+        for process in processes(served, served.page_kernels() - others):
             process.kill()
-    visitor.join(60)
+        visitor.join(60)
     assert "The page could not be started" in said[0]
+
+
+def zygote(served: ServedLab) -> psutil.Process:
+    (found,) = [p for p in served.family() if "orchestrator.widgets.zygote" in p.cmdline()]
+    return found
+
+
+@pytest.mark.skipif(not CAN_FORK, reason="here each kernel of a page starts by itself")
+def test_pages_kernels_are_forks_that_share_their_memory_and_pages_go_on_without_their_parent(
+    served: ServedLab,
+) -> None:
+    kernels = set(KERNEL.findall(visit(served)[1]))
+    (kernel,) = processes(served, kernels)
+    parent = kernel.parent()
+    assert parent == zygote(served)
+    assert kernel.memory_full_info().uss < 60_000_000
+    parent.kill()
+    until(lambda: not kernel.is_running(), 10)
+    kernels = set(KERNEL.findall(visit(served)[1]))
+    assert processes(served, kernels)[0].parent() == zygote(served) != parent
+
+
+@pytest.mark.skipif(not CAN_FORK, reason="here each kernel of a page starts by itself")
+def test_they_end_with_a_server_that_is_killed(served: ServedLab) -> None:
+    left = [zygote(served), *zygote(served).children()]
+    assert len(left) > 1
+    served.process.kill()
+    served.process.wait()
+    assert psutil.wait_procs(left, timeout=10)[1] == []

@@ -1,0 +1,167 @@
+"""Kernels of pages as forks of one process that has imported what they need, where the system can do that well.
+
+A kernel that starts by itself imports for a second and takes 65 MB; a fork is there in a moment and takes 40.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+from jupyter_client.connect import KernelConnectionInfo
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+
+# elsewhere there is no fork (Windows), or the system's own libraries do not stand it (macOS)
+CAN_FORK = sys.platform == "linux"
+LAUNCHER = "ipykernel_launcher"
+START_S = 60.0  # to import everything, on a machine that has better things to do
+STOP_S = 3.0
+
+logger = logging.getLogger(__name__)
+
+
+class Zygote:
+    """Starts `orchestrator.widgets.zygote` when a kernel is asked for, and asks it for forks."""
+
+    def __init__(self, log: Path) -> None:
+        """`log`: the file for what kernels say by themselves."""
+        self._log = log
+        self._process: asyncio.subprocess.Process | None = None
+        self._lock = asyncio.Lock()
+        self._forks: list[Fork] = []
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process, if there is one."""
+        return self._process.pid if self._process is not None else None
+
+    async def fork(
+        self, arguments: Sequence[str], *, environment: Mapping[str, str], folder: str | None
+    ) -> Fork:
+        """A new kernel's process. `arguments`: of ipykernel. Raises OSError when there is none to be had."""
+        wanted = {
+            "arguments": list(arguments),
+            "environment": dict(environment),
+            "folder": folder,
+            "log": str(self._log),
+        }
+        async with self._lock:
+            process = await self._running(environment)
+            try:
+                assert process.stdin is not None
+                assert process.stdout is not None
+                process.stdin.write(json.dumps(wanted).encode() + b"\n")
+                async with asyncio.timeout(START_S):
+                    await process.stdin.drain()
+                    fork = Fork(int(await process.stdout.readline()))
+            except (TimeoutError, ValueError, psutil.NoSuchProcess) as error:
+                await self._end()  # its answer would be taken for the next one's
+                raise OSError(
+                    "the process that page kernels are forked from does not answer"
+                ) from error
+        self._forks = [each for each in self._forks if each.poll() is None] + [fork]
+        return fork
+
+    async def _running(self, environment: Mapping[str, str]) -> asyncio.subprocess.Process:
+        if self._process is None or self._process.returncode is not None:
+            with self._log.open("ab") as log:
+                self._process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-P", "-m", "orchestrator.widgets.zygote"),
+                    env=environment,
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=log,
+                    start_new_session=True,
+                )
+        return self._process
+
+    async def end(self) -> None:
+        """End it, and with it the kernels that are left: their pages have gone, or the server is going."""
+        async with self._lock:
+            await self._end()
+
+    async def rest(self) -> None:
+        """End it if none of its kernels is left; it starts again when one is asked for."""
+        if all(each.poll() is not None for each in self._forks):
+            await self.end()
+
+    async def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None or process.returncode is not None:
+            return
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            async with asyncio.timeout(STOP_S):
+                await process.wait()
+        except TimeoutError:  # it may be stopped
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+
+class Fork:
+    """A process that is not this one's child, with as much of a `Popen` as Jupyter's provisioner asks for."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, pid: int) -> None:
+        """Raises psutil.NoSuchProcess."""
+        self.pid = pid
+        self._process = psutil.Process(pid)
+
+    def poll(self) -> int | None:
+        """None while it lives. What it ended with only its parent knows."""
+        try:
+            is_there = self._process.is_running() and self._process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return 1
+        return None if is_there else 1
+
+    def wait(self) -> int:
+        """Wait for its end."""
+        self._process.wait()
+        return 1
+
+    def send_signal(self, number: int) -> None:
+        """Raises ProcessLookupError when it has ended."""
+        try:
+            self._process.send_signal(number)
+        except psutil.NoSuchProcess as error:
+            raise ProcessLookupError(str(error)) from error
+
+    def kill(self) -> None:
+        """As `send_signal`."""
+        self.send_signal(9)
+
+    def terminate(self) -> None:
+        """As `send_signal`."""
+        self.send_signal(15)
+
+
+class ForkedProvisioner(LocalProvisioner):
+    """Jupyter's provisioner of local processes, which takes its process from a zygote when it can."""
+
+    zygote: Zygote  # set by the kernel's manager
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        """As the base class."""
+        try:
+            arguments = cmd[cmd.index(LAUNCHER) + 1 :]
+            folder = kwargs.get("cwd")
+            process: Any = await self.zygote.fork(
+                arguments, environment=kwargs["env"], folder=folder
+            )
+        except (OSError, ValueError) as error:
+            logger.warning("A page's kernel was not forked but started: %s", error)
+            return await super().launch_kernel(cmd, **kwargs)
+        self.process, self.pid, self.pgid = process, process.pid, process.pid
+        self.cwd = folder or str(Path.cwd())
+        return self.connection_info
