@@ -90,6 +90,12 @@ class BareServer:
         assert reply.status_code == 200, reply.text
         return reply.json()
 
+    def api(self, method: str, path: str, **options: Any) -> Any:
+        """What a route answers to somebody with the token."""
+        reply = self.http.request(method, path, **options)
+        reply.raise_for_status()
+        return reply.json()
+
     def post(self, path: str, body: Any = None) -> httpx.Response:
         """What a route answers to a body of somebody with the token."""
         return self.http.post(path, json=body) if body is not None else self.http.post(path)
