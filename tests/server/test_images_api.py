@@ -228,7 +228,9 @@ def test_thumbnails_are_webp_of_200_pixels(served: BareServer, drop_out: Path) -
         assert (small.format, small.size) == ("WEBP", (200, 200))
 
 
-def test_a_damaged_picture_has_no_thumbnail_but_a_remedy(served: BareServer, drop_out: Path) -> None:
+def test_a_damaged_picture_has_no_thumbnail_but_a_remedy(
+    served: BareServer, drop_out: Path
+) -> None:
     (drop_out / "cut.png").write_bytes(encoded()[:60])
     reply = ask(served, "GET", "/api/images/cut.png/thumbnail")
     refused(reply, 422)
