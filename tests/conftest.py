@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, settings
 from lengths import LONG
+
+if TYPE_CHECKING:
+    from served_lab import ServedLab
 
 # jsonschema, which reads notebooks, builds a check for international addresses for seconds if it can; none is tested
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
@@ -16,3 +23,17 @@ settings.register_profile(
     "lab", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=EXAMPLES
 )
 settings.load_profile("lab")
+
+
+@pytest.fixture(scope="session")
+def lab_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedLab]:
+    """One lab for all modules that end no server, without anybody's paid service: to start one takes seconds.
+
+    Whoever gets it after others clears it first.
+    """
+    sys.path.append(str(Path(__file__).parent / "server"))
+    from served_lab import ServedLab
+
+    served = ServedLab(tmp_path_factory.mktemp("served"), BFL_BASE_URL="http://127.0.0.1:9")
+    yield served
+    served.stop()

@@ -68,31 +68,31 @@ def done(lab: Lab) -> int:
     return lab.store.counts().get(Status.DONE, 0)
 
 
-def test_forty_jobs_that_are_killed_half_way_go_on_where_they_were(tmp_path: Path) -> None:
+def test_jobs_that_are_killed_half_way_go_on_where_they_were(tmp_path: Path) -> None:
     async def story() -> None:
         async with served(tmp_path) as (lab, engine):
             prompts = lab.paths.file.parent / "prompts.txt"
-            prompts.write_text("\n".join(f"a fox, number {n}" for n in range(10)))
+            prompts.write_text("\n".join(f"a fox, number {n}" for n in range(6)))
             asked = (str(NOTEBOOKS / "batch.ipynb"), "-p", f"prompts={prompts}", "-p", "seeds=4")
             first = await begun(lab, engine, *asked, *SMALL)
             async with asyncio.timeout(PATIENCE_S):
-                while done(lab) < 12:
+                while done(lab) < 6:
                     await asyncio.sleep(0.02)
             os.killpg(first.pid, signal.SIGKILL)
             await first.communicate()
             before = done(lab)
-            assert before < 40
+            assert before < 24
             made = [entry.prompt_id for entry in engine.ledger.entries]
             code, out, err = await ran(lab, engine, *asked, *SMALL, "--json")
             assert code == 0, err
             said = json.loads(out)
-            assert said["batches"] == [{"name": lab.batches()[0].name, "jobs": 40, "done": 40}]
-            assert done(lab) == 40
+            assert said["batches"] == [{"name": lab.batches()[0].name, "jobs": 24, "done": 24}]
+            assert done(lab) == 24
             every = [entry.prompt_id for entry in engine.ledger.entries]
             # what ran when the process died is adopted, or made once more: never what was done
-            assert len(every) - len(made) <= 40 - before
-            assert len(set(every)) <= 41
-            assert len(every) <= 41
+            assert len(every) - len(made) <= 24 - before
+            assert len(set(every)) <= 25
+            assert len(every) <= 25
             folder = Path(said["folder"])
             assert {file.name for file in folder.iterdir()} == {
                 "notebook.ipynb", "notebook.html", "summary.json", "junit.xml",
@@ -146,22 +146,19 @@ def test_more_failures_than_are_allowed_end_it_with_one_and_junit_names_them(
                 *("-p", "x_values=['no-such.safetensors', None]", "-p", "y_values=[1]"),
                 *("-p", "settings={'width': 64, 'height': 64, 'steps': 1}", "-p", "name=half"),
             )
-            strict, lenient = await asyncio.gather(
-                ran(lab, engine, *asked, "--name", "strict", "--max-failures", "40%"),
-                ran(lab, engine, *asked, "--name", "lenient", "--max-failures", "0.5"),
-            )
-            assert strict[0] == 1, strict
-            assert lenient[0] == 0, lenient
-            assert "no-such.safetensors" in strict[2]
-            for folder in runs(lab):
-                suites = ET.fromstring((folder / "junit.xml").read_bytes())
-                failure = suites.find("testsuite/testcase/failure")
-                assert failure is not None
-                assert "no-such.safetensors" in str(failure.get("message"))
-                assert len(suites.findall("testsuite/testcase")) == 2
-                page = (folder / "notebook.html").read_text(encoding="utf-8")
-                assert "<script>alert(1)" not in page
-                assert "alert(1)" in page
+            # how many are allowed, to the edge, is test_batch_runs.py's
+            code, _, err = await ran(lab, engine, *asked, "--max-failures", "40%")
+            assert code == 1, err
+            assert "no-such.safetensors" in err
+            (folder,) = runs(lab)
+            suites = ET.fromstring((folder / "junit.xml").read_bytes())
+            failure = suites.find("testsuite/testcase/failure")
+            assert failure is not None
+            assert "no-such.safetensors" in str(failure.get("message"))
+            assert len(suites.findall("testsuite/testcase")) == 2
+            page = (folder / "notebook.html").read_text(encoding="utf-8")
+            assert "<script>alert(1)" not in page
+            assert "alert(1)" in page
             assert lab.batch("half").progress().counts == {Status.DONE: 1, Status.FAILED: 1}
 
     asyncio.run(story())

@@ -15,7 +15,9 @@ import pytest
 
 MOST_S = 90.0  # longer, and something does not come back by itself
 MINUTES = float(os.environ.get("LAB_CAMPAIGN_MINUTES", "0.45"))
-SEED = 11  # of ten kinds first: engine, network, worker (killed, then halted), server, guardian
+# of ten kinds first: worker (halted), guardian, worker (killed), server, network, engine. What must be there to be
+# struck comes before the server falls, and what is mended soon after that, so that not all is still down at the end
+SEED = 9953
 STRIKES = int((60 * MINUTES - 1) // 5) + 1
 KINDS = 10
 

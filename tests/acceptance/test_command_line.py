@@ -7,6 +7,9 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,33 @@ def call(lab: Path, *arguments: str, **variables: str) -> subprocess.CompletedPr
     environment = {k: v for k, v in os.environ.items() if k not in {"COMFY_URL", "BFL_API_KEY"}}
     environment |= {"ORCHESTRATOR_PATHS": str(lab / "paths.json")} | variables
     return command(lab, *arguments, environment=environment)
+
+
+@dataclass(frozen=True)
+class InVain:
+    """Commands whose servers are not there: they take seconds, in which they wait to try again."""
+
+    lab: Path
+    comfyui: Future[subprocess.CompletedProcess[str]]
+    flux: Future[subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def in_vain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InVain]:
+    """Begun with the first test, for those that want to know how they end."""
+    comfyui, flux = (tmp_path_factory.mktemp(name) for name in ("no-comfyui", "no-flux"))
+    for lab in (comfyui, flux):
+        (lab / "paths.json").write_text("{}")
+    asked = ("generate", "x", "--wait", "--json")
+    nobody = "http://127.0.0.1:9"
+    secret = {"BFL_API_KEY": KEY, "BFL_BASE_URL": nobody, "LOG_LEVEL": "DEBUG"}
+    call(comfyui, "--version")  # forks are first made one at a time
+    with ThreadPoolExecutor(2) as pool:
+        yield InVain(
+            flux,
+            pool.submit(call, comfyui, *asked, COMFY_URL=nobody, LOG_LEVEL="ERROR"),
+            pool.submit(call, flux, *asked, "--backend", "flux", **secret),
+        )
 
 
 def document(done: subprocess.CompletedProcess[str]) -> Any:
@@ -117,10 +147,8 @@ def test_wrong_usage_ends_with_2_says_why_and_stores_nothing(
     assert not list(lab.glob("jobs/*.json"))
 
 
-def test_a_server_that_is_not_there_fails_the_job_with_a_kind_and_a_remedy(lab: Path) -> None:
-    done = call(
-        lab, "generate", "x", "--wait", "--json", COMFY_URL="http://127.0.0.1:9", LOG_LEVEL="ERROR"
-    )
+def test_a_server_that_is_not_there_fails_the_job_with_a_kind_and_a_remedy(in_vain: InVain) -> None:
+    done = in_vain.comfyui.result()
     assert done.returncode == 1
     job = document(done)
     assert (job["status"], job["failure"]["kind"]) == ("failed", "unreachable")
@@ -144,7 +172,9 @@ def test_a_dry_run_tells_the_price_and_a_dear_request_wants_a_yes(lab: Path) -> 
     assert "no purchase" in call(lab, "spending", "--correct", "x=0").stderr.lower()
 
 
-def test_flux_without_a_key_is_held_at_once_and_no_key_is_ever_shown(lab: Path) -> None:
+def test_flux_without_a_key_is_held_at_once_and_no_key_is_ever_shown(
+    lab: Path, in_vain: InVain
+) -> None:
     alone = call(lab, "generate", "x", "--backend", "flux", "--wait", "--json")
     assert alone.returncode == 1
     keyless = document(alone)
@@ -152,17 +182,13 @@ def test_flux_without_a_key_is_held_at_once_and_no_key_is_ever_shown(lab: Path) 
     assert keyless["failure"]["kind"] == "no_key"
     told = call(lab, "generate", "x", "--backend", "flux", "--wait")
     assert "BFL_API_KEY" in told.stderr
-    refused = call(
-        lab,
-        *("generate", "x", "--backend", "flux", "--wait", "--json"),
-        BFL_API_KEY=KEY,
-        BFL_BASE_URL="http://127.0.0.1:9",
-        LOG_LEVEL="DEBUG",
-    )
+    refused = in_vain.flux.result()
     assert document(refused)["failure"]["kind"] == "unreachable"
     health = call(lab, "health", "--json", BFL_API_KEY=KEY, BFL_BASE_URL="http://127.0.0.1:9")
     everything = [refused.stdout, refused.stderr, health.stdout, health.stderr]
-    everything += [p.read_text(errors="replace") for p in lab.rglob("*") if p.is_file()]
+    files = [path for folder in (lab, in_vain.lab) for path in folder.rglob("*") if path.is_file()]
+    assert any(path.suffix == ".log" for path in files)
+    everything += [path.read_text(errors="replace") for path in files]
     assert not any(KEY in text for text in everything)
 
 

@@ -19,14 +19,6 @@ if TYPE_CHECKING:
 PATIENCE_MS = 40_000  # the machine may be busy with other things
 
 
-@pytest.fixture(scope="session")
-def lab_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedLab]:
-    """One lab for all modules, without anybody's paid service: to start one takes seconds."""
-    served = ServedLab(tmp_path_factory.mktemp("served"), BFL_BASE_URL="http://127.0.0.1:9")
-    yield served
-    served.stop()
-
-
 @pytest.fixture(scope="module")
 def served(lab_of_all: ServedLab) -> ServedLab:
     """A lab in which nothing has been asked for yet."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
-import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -128,13 +126,4 @@ async def killing(ground: Ground, *, every_s: float, most: int) -> AsyncIterator
             await task
 
 
-def stop(pid: int) -> None:
-    """As if its machine were unplugged: its connections stay open, and nothing comes."""
-    os.kill(pid, signal.SIGSTOP)
-
-
-def go_on(pid: int) -> None:
-    os.kill(pid, signal.SIGCONT)
-
-
-__all__ = ["AttemptFaults", "Ground", "at_work", "go_on", "killing", "seen", "stop"]
+__all__ = ["AttemptFaults", "Ground", "at_work", "killing", "seen"]

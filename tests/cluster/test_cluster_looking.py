@@ -3,6 +3,7 @@ in this process."""
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from inside import in_loop, scheduler, without_secrets, worker
@@ -31,10 +32,14 @@ async def looked_at(lab: Lab) -> HealthReport:
 
 
 @in_loop
-async def test_a_scheduler_that_is_away_makes_the_report_red_and_it_says_what_to_start(
+async def test_while_the_scheduler_is_away_the_report_says_what_to_start_and_the_forms_the_usual_names(
     tmp_path: Path,
 ) -> None:
-    report = await looked_at(lab_on(tmp_path, NOBODY))
+    report, offers = await asyncio.gather(  # each waits for seconds
+        looked_at(lab_on(tmp_path, NOBODY)), looking.offers(NOBODY, backends=[])
+    )
+    assert "euler" in offers.samplers
+    assert offers.unavailable == {}
     assert report.comfyui.status == "stopped"
     assert NOBODY in report.comfyui.message
     assert "orchestrator cluster scheduler --port 9" in (report.comfyui.remedy or "")
@@ -121,10 +126,3 @@ async def test_the_forms_offer_what_the_servers_beside_the_workers_have(tmp_path
     assert "sd15" not in offers.unavailable
     assert "model:sdxl" in offers.unavailable["sdxl"]
     assert "flux" not in offers.unavailable
-
-
-@in_loop
-async def test_the_forms_offer_the_usual_names_while_the_scheduler_is_away() -> None:
-    offers = await looking.offers(NOBODY, backends=[])
-    assert "euler" in offers.samplers
-    assert offers.unavailable == {}

@@ -9,11 +9,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from clusters import Ground, at_work, go_on, seen, stop
+from clusters import Ground, at_work, seen
 from PIL import Image
 from workshop import KEY, QUICK_JOB, in_loop, until, workshop
 
-from orchestrator.cluster import local
 from orchestrator.cluster import storage as shared
 from orchestrator.cluster.admin import listed, retire
 from orchestrator.errors import SettingsInvalid, StorageFailed
@@ -104,7 +103,7 @@ async def test_what_no_worker_has_is_told_at_once_and_runs_when_one_has(
 
 
 @in_loop
-async def test_a_retired_worker_finishes_what_it_has_and_takes_no_more(
+async def test_retired_workers_finish_what_they_have_and_a_killed_ones_prompt_is_adopted_by_the_next(
     tmp_path: Path, ground: Ground
 ) -> None:
     async with ground.lab(tmp_path) as shop:
@@ -121,12 +120,23 @@ async def test_a_retired_worker_finishes_what_it_has_and_takes_no_more(
         )
         assert await retire(ground.here.address, place) == 1
         jobs = await shop.ended(*handles)
-        ground.faults.step_delay_s = 0.0
         await until(lambda: not first.is_alive and not second.is_alive)
+        # one worker only is left: its successor gets the task
+        await until(lambda: len(seen(shop.service)) == 1)
+        handle = await shop.submit(steps=60)
+        await shop.painting(handle)
+        ground.kill(2)
+        await until(lambda: not seen(shop.service))
+        await asyncio.to_thread(ground.revive, 2)
+        await until(lambda: bool(seen(shop.service)))
+        ground.faults.step_delay_s = 0.0
+        adopted = await shop.end(handle)
     assert [job.status for job in jobs] == [Status.DONE] * 9
     assert [len(job.attempts) for job in jobs] == [1] * 9
     assert [begun(ground, job.id) for job in jobs] == [1] * 9  # nothing was cut off and begun again
     assert (first.stop(), second.stop()) == (0, 0)
+    assert (adopted.status, len(adopted.attempts)) == (Status.DONE, 1)
+    assert begun(ground, adopted.id) == 1
 
 
 @in_loop
@@ -135,8 +145,8 @@ async def test_jobs_of_killed_workers_are_all_done_and_published_once(
 ) -> None:
     async with ground.lab(tmp_path) as shop:
         ground.faults.step_delay_s = 0.03
-        handles = [await shop.submit(seed=seed, steps=4) for seed in range(40)]
-        for number in range(3):
+        handles = [await shop.submit(seed=seed, steps=4) for seed in range(24)]
+        for number in range(2):
             await until(lambda: any(shop.now(h).status is Status.RUNNING for h in handles))
             await asyncio.sleep(0.15)
             ground.kill(number)
@@ -144,30 +154,10 @@ async def test_jobs_of_killed_workers_are_all_done_and_published_once(
         jobs = await shop.ended(*handles)
         ground.faults.step_delay_s = 0.0
         names = Counter(path.name for path in shop.images.glob("*.png"))
-    assert [job.status for job in jobs] == [Status.DONE] * 40
-    assert [len(job.attempts) for job in jobs] == [1] * 40  # a death is no attempt
-    assert len(names) == 40
-    assert sum(begun(ground, job.id) for job in jobs) <= 40 + 3 * 2  # what ran, or was fetched
-
-
-@in_loop
-async def test_a_prompt_of_a_killed_worker_is_adopted_by_the_next_one_beside_the_server(
-    tmp_path: Path, ground: Ground
-) -> None:
-    async with ground.lab(tmp_path) as shop:
-        for number in (1, 2):  # one worker only: its successor gets the task
-            ground.kill(number)
-        await until(lambda: len(seen(shop.service)) == 1)
-        ground.faults.step_delay_s = STEP_S
-        handle = await shop.submit(steps=60)
-        await shop.painting(handle)
-        ground.kill(0)
-        await asyncio.to_thread(ground.revive, 0)
-        job = await shop.end(handle)
-        ground.faults.step_delay_s = 0.0
-    assert job.status is Status.DONE
-    assert len(job.attempts) == 1
-    assert begun(ground, job.id) == 1
+    assert [job.status for job in jobs] == [Status.DONE] * 24
+    assert [len(job.attempts) for job in jobs] == [1] * 24  # a death is no attempt
+    assert len(names) == 24
+    assert sum(begun(ground, job.id) for job in jobs) <= 24 + 2 * 2  # what ran, or was fetched
 
 
 @in_loop
@@ -206,8 +196,9 @@ async def test_a_new_worker_of_the_lab_adopts_what_the_one_before_left_on_the_cl
     assert job.status is Status.QUEUED
     assert job.open_attempt is not None
     async with ground.lab(tmp_path) as shop:
-        await until(lambda: shop.now(handle).is_terminal)
+        await until(lambda: shop.now(handle).status is Status.RUNNING)
         ground.faults.step_delay_s = 0.0
+        await until(lambda: shop.now(handle).is_terminal)
         job = shop.now(handle)
     assert job.status is Status.DONE
     assert begun(ground, job.id) == 1
@@ -231,8 +222,9 @@ async def test_prompts_whose_servers_nobody_had_noted_are_found_there_and_not_pa
             handle.id, lambda job, last=last: job.with_attempt(**unknown).having(**last)
         )
     async with ground.lab(tmp_path) as shop:
-        await until(lambda: all(shop.now(handle).is_terminal for handle in handles))
+        await until(lambda: all(shop.now(h).status is Status.RUNNING for h in handles))
         ground.faults.step_delay_s = 0.0
+        await until(lambda: all(shop.now(handle).is_terminal for handle in handles))
         jobs = [shop.now(handle) for handle in handles]
     assert [job.status for job in jobs] == [Status.DONE] * 3
     assert [begun(ground, job.id) for job in jobs] == [1] * 3
@@ -331,27 +323,33 @@ def _memory(pid: int) -> bytes:
 
 
 @in_loop
-async def test_three_hosts_with_engines_of_their_own_and_one_unplugged(tmp_path: Path) -> None:
-    entered = local(3, folder=tmp_path / "logs", worker_ttl_s=3, step_ms=100)
-    here = await asyncio.to_thread(entered.__enter__)
+async def test_a_worker_with_an_engine_of_its_own_and_one_that_is_unplugged(
+    tmp_path: Path, ground: Ground
+) -> None:
+    own = ground.here.add(step_ms=100)
+    unplugged = ground.here.workers[0]
     try:
+        await asyncio.to_thread(own.said)
         async with (
             workshop(tmp_path / "lab", comfy_url="http://127.0.0.1:9") as shop,
-            at_work(shop, here.address) as (_, service),
+            at_work(shop, ground.here.address) as (_, service),
         ):
-            await until(lambda: len(seen(service)) == 3)
+            await until(lambda: len(seen(service)) == 4)
+            ground.faults.step_delay_s = STEP_S
             handles = [await shop.submit(seed=seed, steps=5) for seed in range(12)]
-            await until(lambda: sum(shop.now(h).attempts != [] for h in handles) >= 6)
-            unplugged = here.workers[0].pid
-            stop(unplugged)
+            await until(lambda: sum(shop.now(h).attempts != [] for h in handles) >= 8)
+            unplugged.signal(signal.SIGSTOP)  # its connections stay open, and nothing comes
             began = time.monotonic()
             jobs = await shop.ended(*handles)
             took_s = time.monotonic() - began
-            go_on(unplugged)
         assert [job.status for job in jobs] == [Status.DONE] * 12
         assert len(list(shop.images.glob("*.png"))) == 12
-        assert len({job.attempts[-1].host for job in jobs}) >= 2
+        hosts = {job.attempts[-1].host.rpartition(":")[2] for job in jobs}
+        assert len(hosts) >= 2
+        assert hosts - {url.rpartition(":")[2] for url in ground.urls}, "its own engine painted"
         assert took_s < 25
     finally:
-        await asyncio.to_thread(entered.__exit__, None, None, None)
-    assert not any(worker.is_alive for worker in here.workers)
+        unplugged.kill()
+        ground.here.workers.remove(own)
+        code = await asyncio.to_thread(own.stop)
+    assert code == 0

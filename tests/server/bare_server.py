@@ -1,46 +1,48 @@
-"""The REST interface of a lab in a process of its own, without a worker, pages or JupyterLab: there within a second."""
+"""The REST interface of a lab in a process of its own, without a worker, pages or JupyterLab: there in no time."""
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import forks
 import httpx
-from served_lab import TOKEN, free_port, until
-
-from orchestrator.lab import Lab
-
-SERVE = """
-import json, sys
-sys.modules["rfc3987_syntax"] = None  # takes seconds, and nothing here needs it
 from jupyter_server.serverapp import ServerApp
+from served_lab import TOKEN, free_port, until
 from traitlets.config import Config
+
 from orchestrator.lab import Lab
 from orchestrator.server import rest
 from orchestrator.server.limits import Limits, Rate
 
-port, base_url, token, options = json.loads(sys.argv[1])
-if "writes" in options or "reads" in options:
-    rates = {name: Rate(*options.pop(name)) for name in ("writes", "reads") if name in options}
-    options["limits"] = Limits(**rates)
-config = Config()
-config.ServerApp.update(
-    ip="127.0.0.1", port=port, port_retries=0, base_url=base_url, open_browser=False, allow_root=True,
-    jpserver_extensions={},
-)
-config.IdentityProvider.token = token
-config.Application.log_level = 40
-lab = Lab.open()
-app = ServerApp.instance(config=config)
-app.initialize(argv=[], find_extensions=False)
-rest.load(app, lab, **options)
-app.start()
-"""
+forks.preload(__name__)
+
+
+def serve(
+    port: int, base_url: str, rates: dict[str, tuple[int, float]], options: dict[str, Any]
+) -> None:
+    """Serve the lab that the environment names, until killed."""
+    if rates:
+        options["limits"] = Limits(**{name: Rate(*rate) for name, rate in rates.items()})
+    config = Config()
+    config.ServerApp.update(
+        ip="127.0.0.1",
+        port=port,
+        port_retries=0,
+        base_url=base_url,
+        open_browser=False,
+        allow_root=True,
+        jpserver_extensions={},
+    )
+    config.IdentityProvider.token = TOKEN
+    config.Application.log_level = 40
+    lab = Lab.open()
+    app = ServerApp.instance(config=config)
+    app.initialize(argv=[], find_extensions=False)
+    rest.load(app, lab, **options)
+    app.start()
 
 
 class BareServer:
@@ -56,18 +58,15 @@ class BareServer:
         environment = {key: value for key, value in os.environ.items() if key not in unset}
         environment["ORCHESTRATOR_PATHS"] = str(folder / "paths.json")
         environment["JUPYTER_CONFIG_DIR"] = str(folder / "no-jupyter")
-        said = json.dumps([self.port, base_url, TOKEN, options])
+        rates = {name: options.pop(name) for name in ("writes", "reads") if name in options}
         self.said = folder / "said.txt"
-        with self.said.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", SERVE, said],
-                cwd=folder,
-                env=environment,
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+        self.process = forks.Forked(
+            serve,
+            *(self.port, base_url, rates, options),
+            environment=environment,
+            folder=folder,
+            out=self.said,
+        )
         self.lab = Lab.open(folder)
         self.token = {"Authorization": f"token {TOKEN}"}
         self.http = httpx.Client(base_url=self.url, timeout=20, headers=self.token)
@@ -91,6 +90,12 @@ class BareServer:
         assert reply.status_code == 200, reply.text
         return reply.json()
 
+    def api(self, method: str, path: str, **options: Any) -> Any:
+        """What a route answers to somebody with the token."""
+        reply = self.http.request(method, path, **options)
+        reply.raise_for_status()
+        return reply.json()
+
     def post(self, path: str, body: Any = None) -> httpx.Response:
         """What a route answers to a body of somebody with the token."""
         return self.http.post(path, json=body) if body is not None else self.http.post(path)
@@ -103,8 +108,7 @@ class BareServer:
 
     def stop(self) -> None:
         """End the server."""
-        self.process.kill()
-        self.process.wait()
+        self.process.close()
         self.http.close()
         self.stranger.close()
         self.lab.close()

@@ -14,8 +14,9 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from bare_server import BareServer
 from PIL import Image
-from served_lab import TOKEN, ServedLab
+from served_lab import TOKEN
 
 from orchestrator.images import publish
 from orchestrator.recipes import Recipe
@@ -25,14 +26,14 @@ NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedLab]:
-    lab = ServedLab(tmp_path_factory.mktemp("lab"))
-    yield lab
-    lab.stop()
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BareServer]:
+    server = BareServer(tmp_path_factory.mktemp("lab"))
+    yield server
+    server.stop()
 
 
 @pytest.fixture
-def drop_out(served: ServedLab) -> Iterator[Path]:
+def drop_out(served: BareServer) -> Iterator[Path]:
     """An empty dropOut."""
     folder = served.lab.paths.drop_out
     yield folder
@@ -67,7 +68,7 @@ def put(folder: Path, job_id: str = "job-1", *, format: str = "PNG", **changes: 
     return publish(encoded(format), folder=folder, stem=stem, recipe=recipe).path.name
 
 
-def ask(served: ServedLab, method: str, path: str, **options: Any) -> httpx.Response:
+def ask(served: BareServer, method: str, path: str, **options: Any) -> httpx.Response:
     """Any answer to somebody with the token."""
     headers = served.token | options.pop("headers", {})
     return served.http.request(method, path, headers=headers, **options)
@@ -86,7 +87,7 @@ def refused(reply: httpx.Response, status: int) -> dict[str, Any]:
 
 
 def test_a_picture_is_listed_with_its_job_and_its_addresses(
-    served: ServedLab, drop_out: Path
+    served: BareServer, drop_out: Path
 ) -> None:
     name = put(drop_out, prompt="<script>alert('орёл')</script>")
     said = served.api("GET", "/api/images")
@@ -111,7 +112,7 @@ def test_a_picture_is_listed_with_its_job_and_its_addresses(
     assert ask(served, "GET", image["thumbnail"]).headers["Content-Type"] == "image/webp"
 
 
-def test_lists_are_filtered_and_paged(served: ServedLab, drop_out: Path) -> None:
+def test_lists_are_filtered_and_paged(served: BareServer, drop_out: Path) -> None:
     for number in range(5):
         backend = "flux" if number == 3 else "sd15"
         when = NOW + timedelta(minutes=number)
@@ -152,7 +153,7 @@ def test_lists_are_filtered_and_paged(served: ServedLab, drop_out: Path) -> None
     ],
 )
 def test_a_question_that_makes_no_sense_names_its_field(
-    served: ServedLab, query: str, field: str
+    served: BareServer, query: str, field: str
 ) -> None:
     said = refused(ask(served, "GET", f"/api/images?{query}"), 400)
     assert field in said["fields"]
@@ -163,7 +164,7 @@ def test_a_question_that_makes_no_sense_names_its_field(
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])
 def test_bytes_come_with_their_type_and_can_be_nothing_else(
-    served: ServedLab, drop_out: Path, format: str
+    served: BareServer, drop_out: Path, format: str
 ) -> None:
     name = put(drop_out, format=format)
     reply = ask(served, "GET", f"/api/images/{name}")
@@ -182,7 +183,7 @@ def test_bytes_come_with_their_type_and_can_be_nothing_else(
 
 
 def test_a_picture_is_kept_for_ever_under_its_version_and_asked_for_otherwise(
-    served: ServedLab, drop_out: Path
+    served: BareServer, drop_out: Path
 ) -> None:
     name = put(drop_out)
     [image] = served.api("GET", "/api/images")["images"]
@@ -205,7 +206,7 @@ def test_a_picture_is_kept_for_ever_under_its_version_and_asked_for_otherwise(
 
 
 def test_a_large_picture_comes_whole_and_may_be_left_in_the_middle(
-    served: ServedLab, drop_out: Path
+    served: BareServer, drop_out: Path
 ) -> None:
     data = encoded() + os.urandom(8_000_000)
     (drop_out / "large.png").write_bytes(data)
@@ -219,7 +220,7 @@ def test_a_large_picture_comes_whole_and_may_be_left_in_the_middle(
     assert "Traceback" not in served.said.read_text()
 
 
-def test_thumbnails_are_webp_of_200_pixels(served: ServedLab, drop_out: Path) -> None:
+def test_thumbnails_are_webp_of_200_pixels(served: BareServer, drop_out: Path) -> None:
     (drop_out / "wide.jpg").write_bytes(encoded("JPEG", side=900))
     reply = ask(served, "GET", "/api/images/wide.jpg/thumbnail")
     assert reply.headers["Content-Type"] == "image/webp"
@@ -227,7 +228,9 @@ def test_thumbnails_are_webp_of_200_pixels(served: ServedLab, drop_out: Path) ->
         assert (small.format, small.size) == ("WEBP", (200, 200))
 
 
-def test_a_damaged_picture_has_no_thumbnail_but_a_remedy(served: ServedLab, drop_out: Path) -> None:
+def test_a_damaged_picture_has_no_thumbnail_but_a_remedy(
+    served: BareServer, drop_out: Path
+) -> None:
     (drop_out / "cut.png").write_bytes(encoded()[:60])
     reply = ask(served, "GET", "/api/images/cut.png/thumbnail")
     refused(reply, 422)
@@ -239,7 +242,7 @@ def test_a_damaged_picture_has_no_thumbnail_but_a_remedy(served: ServedLab, drop
     "name", ["орёл 🦅.png", "a#b?c&d.png", "100%25.png", '<b>"x".png', "+.png"]
 )
 def test_strange_names_go_through_addresses_and_headers(
-    served: ServedLab, drop_out: Path, name: str
+    served: BareServer, drop_out: Path, name: str
 ) -> None:
     (drop_out / name).write_bytes(encoded())
     [image] = served.api("GET", "/api/images")["images"]
@@ -270,7 +273,7 @@ def test_strange_names_go_through_addresses_and_headers(
     ],
 )
 def test_no_address_leads_to_anything_but_pictures_of_the_folder(
-    served: ServedLab, drop_out: Path, name: str
+    served: BareServer, drop_out: Path, name: str
 ) -> None:
     put(drop_out)
     (drop_out.parent / "secret.png").write_bytes(encoded())
@@ -300,7 +303,7 @@ def test_no_address_leads_to_anything_but_pictures_of_the_folder(
 # ------------------------------------------------------------------------------ changing
 
 
-def test_a_deleted_picture_can_be_restored_once(served: ServedLab, drop_out: Path) -> None:
+def test_a_deleted_picture_can_be_restored_once(served: BareServer, drop_out: Path) -> None:
     name = put(drop_out)
     data = (drop_out / name).read_bytes()
     assert served.api("DELETE", f"/api/images/{name}") == {"success": True, "trashed": [name]}
@@ -313,7 +316,7 @@ def test_a_deleted_picture_can_be_restored_once(served: ServedLab, drop_out: Pat
     refused(ask(served, "POST", f"/api/images/{name}/restore"), 404)
 
 
-def test_restoring_over_another_picture_is_a_conflict(served: ServedLab, drop_out: Path) -> None:
+def test_restoring_over_another_picture_is_a_conflict(served: BareServer, drop_out: Path) -> None:
     name = put(drop_out)
     served.api("DELETE", f"/api/images/{name}")
     (drop_out / name).write_bytes(encoded(side=99))
@@ -321,14 +324,14 @@ def test_restoring_over_another_picture_is_a_conflict(served: ServedLab, drop_ou
     assert (drop_out / name).read_bytes() == encoded(side=99)
 
 
-def test_many_are_thrown_away_at_once(served: ServedLab, drop_out: Path) -> None:
+def test_many_are_thrown_away_at_once(served: BareServer, drop_out: Path) -> None:
     names = [put(drop_out, f"job-{n}") for n in range(3)]
     said = served.api("POST", "/api/images/trash", json={"files": [*names[:2], "missing.png"]})
     assert said == {"success": True, "trashed": names[:2]}
     assert served.api("GET", "/api/images")["total"] == 1
 
 
-def test_a_favourite_is_marked_and_unmarked(served: ServedLab, drop_out: Path) -> None:
+def test_a_favourite_is_marked_and_unmarked(served: BareServer, drop_out: Path) -> None:
     name = put(drop_out)
     path = f"/api/images/{name}/favourite"
     assert served.api("POST", path, json={"on": True})["image"]["favourite"] is True
@@ -342,7 +345,7 @@ def test_a_favourite_is_marked_and_unmarked(served: ServedLab, drop_out: Path) -
     refused(ask(served, "POST", path, content=b"{"), 400)
 
 
-def test_the_recipe_is_told(served: ServedLab, drop_out: Path) -> None:
+def test_the_recipe_is_told(served: BareServer, drop_out: Path) -> None:
     name = put(drop_out, params={"steps": 7})
     said = served.api("GET", f"/api/images/{name}/recipe")
     assert said["image"]["file"] == name
@@ -351,14 +354,14 @@ def test_the_recipe_is_told(served: ServedLab, drop_out: Path) -> None:
     assert served.api("GET", "/api/images/stranger.png/recipe")["recipe"] is None
 
 
-def test_a_picture_becomes_an_input(served: ServedLab, drop_out: Path) -> None:
+def test_a_picture_becomes_an_input(served: BareServer, drop_out: Path) -> None:
     name = put(drop_out)
     said = served.api("POST", f"/api/images/{name}/input")
     copied = served.lab.paths.drop_in / said["file"]
     assert copied.read_bytes() == (drop_out / name).read_bytes()
 
 
-def test_a_zip_comes_while_it_is_made(served: ServedLab, drop_out: Path) -> None:
+def test_a_zip_comes_while_it_is_made(served: BareServer, drop_out: Path) -> None:
     names = [put(drop_out, f"job-{n}") for n in range(2)]
     (drop_out / "large.png").write_bytes(encoded() + os.urandom(3_000_000))
     reply = ask(served, "POST", "/api/images/zip", json={"files": [*names, "large.png"]})
@@ -388,14 +391,14 @@ def test_a_zip_comes_while_it_is_made(served: ServedLab, drop_out: Path) -> None
 
 @pytest.mark.parametrize("pattern", [pattern for pattern, _ in ROUTES])
 def test_a_stranger_gets_no_picture_and_changes_nothing(
-    served: ServedLab, drop_out: Path, pattern: str
+    served: BareServer, drop_out: Path, pattern: str
 ) -> None:
     name = put(drop_out)
     path = "/" + pattern.replace("([^/]+)", name)
     before = sorted(str(each) for each in drop_out.rglob("*"))
     for headers in ({}, {"Authorization": "token wrong"}):
         for method in ("GET", "HEAD", "POST", "DELETE", "PUT", "PATCH"):
-            reply = httpx.request(method, served.url + path, headers=headers)
+            reply = served.stranger.request(method, path, headers=headers)
             assert reply.status_code in {403, 405}, (method, reply.status_code)
             assert name not in reply.text
             assert "Etag" not in reply.headers

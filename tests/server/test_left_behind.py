@@ -1,4 +1,7 @@
-"""What a killed server leaves behind cannot end by itself while it is stopped: the next server ends it."""
+"""What a killed server leaves behind cannot end by itself while it is stopped: the next server ends it.
+
+That whole story is told in test_up_falls.py.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
-import psutil
 import pytest
-from served_lab import ServedLab, until
 
-from orchestrator.embedded import EngineProcess
 from orchestrator.health.processes import age_s, born
-from orchestrator.jobs import Status
 from orchestrator.server.offspring import Offspring
-
-LONG = {"steps": 20, "width": 64, "height": 64}
 
 
 @pytest.fixture
@@ -84,57 +81,3 @@ def test_two_processes_are_born_apart_and_a_process_once(
     age = age_s(sleeper.pid)
     assert age is not None
     assert 0 <= age < 60
-
-
-def test_a_stopped_worker_of_a_killed_server_does_not_keep_the_next_from_its_work(
-    tmp_path: Path,
-) -> None:
-    # slow enough that both of its places are held when the worker stops
-    engine = EngineProcess(log=tmp_path / "engine.log", step_ms=100)
-    first = ServedLab(tmp_path, COMFY_URL=engine.url)
-    worker = None
-    try:
-        (session,) = first.api("GET", "/api/sessions")
-        before = first.worker()
-        # a restart by hand gives it another process
-        first.api("POST", f"/api/kernels/{session['kernel']['id']}/restart")
-        until(lambda: first.worker() not in {None, before}, 30)
-        until(lambda: first.api("GET", "/api/health")["monitor"]["status"] == "running", 30)
-        jobs = [first.lab.submit(f"number {n}", params=LONG).id for n in range(3)]
-
-        def statuses() -> list[Status]:
-            return [first.lab.store.get(job_id).status for job_id in jobs]
-
-        until(lambda: statuses().count(Status.RUNNING) == 2, 30)
-        pid = first.worker()
-        assert pid is not None
-        worker = psutil.Process(pid)
-        worker.suspend()
-        first.process.kill()
-        first.process.wait()
-        first.stop()
-        second = ServedLab(tmp_path, COMFY_URL=engine.url)
-        try:
-            assert not worker.is_running()
-            until(lambda: second.api("GET", "/api/health")["monitor"]["status"] == "running", 40)
-            assert second.api("GET", "/api/health")["monitor"]["pid"] == second.worker()
-            ended = [second.ended(second.lab.store.get(job_id)) for job_id in jobs]
-            assert {job.status for job in ended} == {Status.DONE}
-        finally:
-            second.stop()
-    finally:
-        first.stop()
-        engine.stop()
-        if worker is not None and worker.is_running():
-            worker.kill()
-
-
-def test_the_worker_and_the_engine_of_a_server_are_written_down(tmp_path: Path) -> None:
-    served = ServedLab(tmp_path)
-    try:
-        said = orjson.loads(note(served.lab.store.layout.lab).read_bytes())
-        engine = orjson.loads((served.lab.paths.data / "engine.json").read_bytes())["pid"]
-        assert {str(served.worker()), str(engine)} <= set(said["born"])
-    finally:
-        served.stop()
-    assert not note(served.lab.store.layout.lab).exists()

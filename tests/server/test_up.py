@@ -6,10 +6,10 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import orjson
 import pytest
 from served_lab import TOKEN, ServedLab, free_port, until
 
@@ -17,10 +17,10 @@ from orchestrator.jobs import Status
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedLab]:
-    lab = ServedLab(tmp_path_factory.mktemp("lab"))
-    yield lab
-    lab.stop()
+def served(lab_of_all: ServedLab) -> ServedLab:
+    """A lab in which nothing has been asked for yet."""
+    lab_of_all.clear()
+    return lab_of_all
 
 
 def test_it_says_where_the_page_is_and_who_paints(served: ServedLab) -> None:
@@ -91,6 +91,9 @@ def test_a_worker_kernel_restarted_by_hand_goes_on_working(served: ServedLab) ->
     )
     served.api("POST", f"/api/kernels/{session['kernel']['id']}/restart", json={})
     until(lambda: served.worker() not in {None, before}, 30)
+    # whoever comes after a server that was killed ends what it reads there
+    note = served.lab.store.layout.lab / "offspring.json"
+    until(lambda: str(served.worker()) in orjson.loads(note.read_bytes())["born"], 10)
 
 
 def test_a_worker_kernel_shut_down_by_hand_is_replaced(served: ServedLab) -> None:

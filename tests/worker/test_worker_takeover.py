@@ -17,7 +17,7 @@ from orchestrator.testing import Fault, Hang
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 
-CLI = ("-m", "orchestrator", "worker")
+CLI = ("worker",)
 LEASE_S = 1.0  # short: the tests wait for its end
 SLOW = {"steps": 60}
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import json
 import os
 import random
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,6 +13,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import forks
+import worker_process
 from pydantic import SecretStr
 
 from orchestrator.attempts import BFLService, ComfyUIService, Service, Till
@@ -32,6 +32,7 @@ from orchestrator.store import Store
 from orchestrator.testing import KEY, Engine, FakeBFL, make_lab
 from orchestrator.worker import Worker
 
+forks.preload("worker_process", "orchestrator.cli")
 FAST = Timing(poll_interval_s=0.1, vanish_s=0.2, grace_s=1.0, cancel_s=5.0)
 QUICK = RetryPolicy(base_s=0.05)
 QUICK_JOB = {"width": 64, "height": 64, "steps": 1}
@@ -139,11 +140,11 @@ class Workshop:
 
     @asynccontextmanager
     async def process(self, *command: str, **options: Any) -> AsyncIterator[WorkerProcess]:
-        """A worker in a process of its own: the tests' own one with `options`, or the command that is given."""
-        said = json.dumps({"paths": str(self.lab.paths.file), **options})
-        script = str(Path(__file__).with_name("worker_process.py"))
+        """A worker in a process of its own: the tests' own one with `options`, or the command of
+        `orchestrator` that is given."""
         process = WorkerProcess(
-            list(command) or [script, said],
+            _orchestrator if command else worker_process.main,
+            command or {"paths": str(self.lab.paths.file), **options},
             self.lab.paths.file,
             self.lab.paths.logs / "process.log",
         )
@@ -151,7 +152,7 @@ class Workshop:
             await until(lambda: process.is_at_work(self.lab.store) or process.has_ended())
             yield process
         finally:
-            await process.end()
+            process.close()
 
     def now(self, handle: JobHandle) -> Job:
         """The job as it is on the disk."""
@@ -180,20 +181,25 @@ class Workshop:
         return [entry.outcome for entry in entries if entry.prompt_id in ids]
 
 
+def _orchestrator(command: tuple[str, ...]) -> None:
+    from orchestrator.cli import main
+
+    sys.argv = ["orchestrator", *command]
+    main()
+
+
 class WorkerProcess:
     """A process to stop, wake, kill."""
 
-    def __init__(self, command: list[str], paths: Path, log: Path) -> None:
+    def __init__(self, act: Callable[..., object], said: Any, paths: Path, log: Path) -> None:
         self._log = log
-        environment = {**os.environ, "ORCHESTRATOR_PATHS": str(paths)}
-        with log.open("wb") as errors:
-            self._process = subprocess.Popen(
-                [sys.executable, *command],
-                stdin=subprocess.DEVNULL,
-                stdout=errors,
-                stderr=errors,
-                env=environment,
-            )
+        self._process = forks.Forked(
+            act,
+            said,
+            environment={**os.environ, "ORCHESTRATOR_PATHS": str(paths)},
+            folder=Path.cwd(),
+            out=log,
+        )
 
     def is_at_work(self, store: Store) -> bool:
         """Whether it has registered as a worker."""
@@ -207,7 +213,7 @@ class WorkerProcess:
         return self._log.read_text(errors="replace")
 
     def signal(self, number: int) -> None:
-        self._process.send_signal(number)
+        self._process.signal(number)
 
     async def kill(self) -> None:
         """kill -9; returns when it is gone."""
@@ -217,11 +223,13 @@ class WorkerProcess:
     async def gone(self) -> int:
         """Wait for its end; returns its exit code."""
         await until(self.has_ended)
-        return self._process.wait()
+        code = self._process.poll()
+        assert code is not None
+        return code
 
-    async def end(self) -> None:
-        if not self.has_ended():
-            await self.kill()
+    def close(self) -> None:
+        """End it if it lives."""
+        self._process.close()
 
 
 @asynccontextmanager
