@@ -1,4 +1,4 @@
-"""The gallery in a real browser, served as users have it: every button, thousands of pictures, and JupyterLab.
+"""The gallery in a real browser, served as users have it: every button, and many pictures.
 
 10,000 of them in the long form (`LAB_LONG=1`).
 """
@@ -570,39 +570,7 @@ def test_choosing_pictures_moves_nothing(page: Page) -> None:
     assert page.evaluate(top) == before
 
 
-# ------------------------------------------------------------------------------ elsewhere
-
-
-def test_the_same_gallery_works_in_jupyterlab(
-    browser: BrowserContext, served: ServedLab, jobs: dict[str, Job]
-) -> None:
-    source = "from orchestrator import Lab\nfrom orchestrator.widgets import Gallery\nGallery(Lab.open())"
-    code: dict[str, Any] = {
-        "cell_type": "code",
-        "execution_count": None,
-        "metadata": {},
-        "outputs": [],
-        "source": source,
-    }
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    notebook = {"cells": [code], "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
-    content = {"type": "notebook", "format": "json", "content": notebook}
-    served.api("PUT", "/api/contents/gallery-test.ipynb", json=content)
-    page = browser.new_page()
-    page.set_default_timeout(60_000)
-    page.goto(f"{served.url}/lab/tree/gallery-test.ipynb?token={TOKEN}")
-    page.get_by_text("| Idle").wait_for()  # the kernel is there
-    page.locator(".jp-Notebook .jp-CodeCell").first.click(position={"x": 200, "y": 12})
-    page.keyboard.press("Shift+Enter")
-    expect(page.locator(".lab-pics-scroll .lab-pic.lab-there").first).to_be_visible(timeout=60_000)
-    opened(page, "red fox")
-    box = page.locator("dialog[open]")
-    expect(box.locator("dl")).to_contain_text("seed")
-    until(lambda: box.locator(".lab-viewer-stage img").evaluate("i => i.naturalWidth") == 96, 20)
-    page.keyboard.press("ArrowRight")
-    expect(box.locator(".lab-viewer-prompt")).to_have_text("grey owl")
-    page.keyboard.press("Escape")
-    page.close()
+# ------------------------------------------------------------------------------ none and many
 
 
 def test_an_empty_folder_says_what_to_do(

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 from browser import nothing_thrown, require_chromium
 from served_lab import TOKEN, ServedLab, until
@@ -19,40 +18,13 @@ from orchestrator.testing import make_job
 
 require_chromium()
 
+from contrast import AA, CONTRAST
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 QUICK = {"steps": 2, "width": 64, "height": 64}
 # hides what follows it on the line, if a page lets it
 RTL = "\u202eevil \u202d right to left \u05d0\u05d1\u05d2"
 HTML = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>\'"&amp;'
-AA = 4.5
-
-# the least contrast of any text on the page with what lies behind it, as WCAG defines it
-CONTRAST = """() => {
-  const numbers = (text) => {
-    const parts = text.slice(text.indexOf("(") + 1, -1).replace("srgb", "").split(/[ ,/]+/).filter(Boolean).map(Number);
-    const scale = text.startsWith("color(") ? 255 : 1;
-    return [parts[0] * scale, parts[1] * scale, parts[2] * scale, parts[3] ?? 1];
-  };
-  const over = (top, under) => [0, 1, 2].map((i) => top[i] * top[3] + under[i] * (1 - top[3])).concat(1);
-  const light = ([r, g, b]) => {
-    const curve = (v) => (v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4);
-    return 0.2126 * curve(r) + 0.7152 * curve(g) + 0.0722 * curve(b);
-  };
-  let worst = [99, ""];
-  for (const node of document.querySelectorAll(".lab-view *, .frame-top *")) {
-    const own = [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim());
-    if (!own || !node.checkVisibility() || node.matches(":disabled, option, .lab-hidden")) continue;
-    const layers = [];
-    for (let at = node; at; at = at.parentElement) layers.unshift(numbers(getComputedStyle(at).backgroundColor));
-    const behind = layers.reduce((under, top) => over(top, under), [255, 255, 255, 1]);
-    const ink = over(numbers(getComputedStyle(node).color), behind);
-    const [high, low] = [light(ink), light(behind)].sort((a, b) => b - a);
-    const ratio = (high + 0.05) / (low + 0.05);
-    if (ratio < worst[0]) worst = [ratio, `${node.tagName}.${node.className}: ${node.textContent.slice(0, 40)}`];
-  }
-  return worst;
-}"""
 SHIFTS = """
   window.shifted = [];
   new PerformanceObserver((list) => {
@@ -400,39 +372,6 @@ def test_whoever_wants_no_motion_sees_none(page: Page, served: ServedLab) -> Non
 
 
 # ------------------------------------------------------------------------------ other pages
-
-
-def test_the_same_dashboard_works_in_a_notebook(browser: BrowserContext, served: ServedLab) -> None:
-    code = "from orchestrator import Lab\nfrom orchestrator.widgets import Dashboard\nDashboard(Lab.open())"
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
-    nbformat.write(notebook, served.lab.paths.project_root / "dashboard.ipynb")
-    page = browser.new_page()
-    page.goto(f"{served.url}/lab/tree/dashboard.ipynb?token={TOKEN}")
-    page.get_by_text("| Idle").wait_for(timeout=60_000)  # the kernel is there
-    page.locator(".jp-CodeCell .cm-content").first.click(timeout=60_000)
-    page.keyboard.press("Shift+Enter")
-    page.get_by_label("Prompt", exact=True).fill("asked for in a notebook", timeout=60_000)
-    for name, value in {"width": 64, "height": 64, "steps": 2}.items():
-        page.locator(f"input[name={name}]").fill(str(value))
-    page.keyboard.press("Control+Enter")  # JupyterLab would run the cell
-    row = page.locator(".lab-row").filter(has_text="asked for in a notebook")
-    expect(row).to_have_attribute("data-status", "done")
-    press(row, "view")
-    expect(page.locator("dialog[open] .lab-box-picture img")).to_have_js_property(
-        "naturalWidth", 64
-    )
-    page.keyboard.press("Escape")
-    press(row, "duplicate")
-    draft = row.and_(page.locator('[data-status="created"]'))
-    press(draft, "cancel")
-    gone = row.and_(page.locator('[data-status="cancelled"]'))
-    press(gone, "delete")
-    press(gone, "delete")
-    expect(row).to_have_count(1)
-    ratio, where = page.evaluate(CONTRAST)
-    assert ratio >= AA, where
-    page.close()
 
 
 def test_a_page_opened_for_a_job_is_filled_in_and_does_not_jump(
