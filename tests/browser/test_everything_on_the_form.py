@@ -51,24 +51,6 @@ SAVED = {
     "6": {"class_type": "VAEDecode", "inputs": {"samples": ["5", 0], "vae": ["1", 2]}},
     "7": {"class_type": "SaveImage", "inputs": {"images": ["6", 0], "filename_prefix": "x"}},
 }
-# a film that this browser makes itself: nothing in the project writes one
-FILM = """async () => {
-  const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [64, 48];
-  const draw = canvas.getContext("2d");
-  const timer = setInterval(() => draw.fillRect(Math.random() * 60, 0, 4, 48), 20);
-  const recorder = new MediaRecorder(canvas.captureStream(25), { mimeType: "video/mp4" });
-  const parts = [];
-  recorder.ondataavailable = (event) => parts.push(event.data);
-  recorder.start();
-  await new Promise((done) => setTimeout(done, 600));
-  const ended = new Promise((done) => { recorder.onstop = done; });
-  recorder.stop();
-  await ended;
-  clearInterval(timer);
-  const bytes = new Uint8Array(await new Blob(parts).arrayBuffer());
-  return btoa(Array.from(bytes, (each) => String.fromCharCode(each)).join(""));
-}"""
 # a file that is let fall on the form
 DROP = """([name, data]) => {
   const bytes = Uint8Array.from(atob(data), (each) => each.charCodeAt(0));
@@ -314,25 +296,6 @@ def test_a_film_is_shown_as_it_moves_and_is_begun_with_from_its_dialog(
     box.get_by_role("button", name="Again, other seed").click()
     expect(page.get_by_label("Prompt", exact=True)).to_have_value("waves")
     expect(page.get_by_label("Frames", exact=True)).to_have_value("4")
-
-
-def test_the_canvas_plays_an_mp4(page: Page, served: ServedLab, browser: BrowserContext) -> None:
-    if not page.evaluate("MediaRecorder.isTypeSupported('video/mp4')"):
-        pytest.skip("this browser makes no MP4")
-    film = base64.b64decode(page.evaluate(FILM))
-    (served.lab.paths.drop_out / "waves.mp4").write_bytes(film)
-    canvas = browser.new_page()
-    with nothing_thrown(canvas):
-        canvas.goto(f"{served.url}/canvas")
-        tile = canvas.locator(".lab-pic").filter(has_text="waves.mp4")
-        expect(tile.locator(".lab-pic-moves")).to_be_visible()
-        tile.click()
-        video = canvas.locator("dialog[open] video")
-        until(lambda: video.evaluate("film => film.currentTime > 0 && film.videoWidth === 64"), 20)
-        assert video.evaluate("film => film.loop && film.controls")
-        canvas.keyboard.press("PageDown")
-        expect(video).to_be_hidden()
-    canvas.close()
 
 
 def test_where_the_money_went_is_in_the_diagnostics(
