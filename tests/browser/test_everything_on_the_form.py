@@ -95,6 +95,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedLab]:
             ORCHESTRATOR_CONFIRM_ABOVE="0.05",
             ORCHESTRATOR_BUDGET_PER_DAY="0.20",
         )
+        workflows = served.lab.paths.workflows
+        workflows.mkdir(parents=True, exist_ok=True)
+        (workflows / "portrait.json").write_text(json.dumps(SAVED))
+        (workflows / "<b>odd.json").write_text('{"nodes": []}')
         yield served
         served.stop()
 
@@ -213,24 +217,14 @@ def test_what_will_be_sent_is_shown_before_it_is(page: Page, served: ServedLab) 
     expect(words).to_be_hidden()
 
 
-def test_a_saved_workflow_is_a_backend_and_a_bad_one_says_why(
-    page: Page, served: ServedLab, browser: BrowserContext
-) -> None:
-    folder = served.lab.paths.workflows
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "portrait.json").write_text(json.dumps(SAVED))
-    (folder / "<b>odd.json").write_text('{"nodes": []}')
-    fresh = browser.new_page()
-    with nothing_thrown(fresh):
-        fresh.goto(f"{served.url}/dashboard")
-        group = fresh.locator("select[name=backend] optgroup[label='Your workflows']")
-        expect(group.locator("option")).to_have_count(1)
-        fresh.locator(".lab-away summary").click()
-        expect(fresh.locator(".lab-reasons")).to_contain_text("<b>odd")
-        fresh.get_by_label("Backend", exact=True).select_option("portrait")
-        expect(fresh.locator("input[name=width]")).to_have_value("640")
-        expect(fresh.locator(".lab-slots")).to_be_hidden()
-    fresh.close()
+def test_a_saved_workflow_is_a_backend_and_a_bad_one_says_why(page: Page) -> None:
+    group = page.locator("select[name=backend] optgroup[label='Your workflows']")
+    expect(group.locator("option")).to_have_count(1)
+    page.locator(".lab-away summary").click()
+    expect(page.locator(".lab-reasons")).to_contain_text("<b>odd")
+    page.get_by_label("Backend", exact=True).select_option("portrait")
+    expect(page.locator("input[name=width]")).to_have_value("640")
+    expect(page.locator(".lab-slots")).to_be_hidden()
 
 
 def test_money_is_asked_for_in_a_dialog_whose_first_answer_is_no(
