@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "server"))
-from browser import chromium
+from browser import Resting, chromium
 from served_lab import ServedLab
 
 if TYPE_CHECKING:
@@ -27,19 +27,27 @@ def served(lab_of_all: ServedLab) -> ServedLab:
 
 
 @pytest.fixture(scope="session")
-def profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the browser of each module finds the scripts that the one before it has compiled."""
-    return tmp_path_factory.mktemp("profile")
-
-
-@pytest.fixture(scope="module")
-def browser(profile: Path) -> Iterator[BrowserContext]:
-    """A browser that lets pages use the clipboard. Nobody is logged in, and no theme is chosen."""
+def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Resting]:
+    """One browser for all modules: to start one takes seconds, and a new one has compiled no script."""
+    profile = tmp_path_factory.mktemp("profile")
     with chromium(profile, permissions=["clipboard-read", "clipboard-write"]) as context:
         from playwright.sync_api import expect
 
         expect.set_options(timeout=PATIENCE_MS)
         context.set_default_timeout(PATIENCE_MS)
+        resting = Resting(context)
+        yield resting
+        resting.wake()  # to be closed
+
+
+@pytest.fixture(scope="module")
+def browser(window: Resting) -> Iterator[BrowserContext]:
+    """A browser that lets pages use the clipboard. Nobody is logged in, no theme is chosen, and no page is open."""
+    with window.awake() as context:
         kept = {"origin": "*", "storageTypes": "cookies,local_storage"}
-        context.new_cdp_session(context.pages[0]).send("Storage.clearDataForOrigin", kept)
+        session = context.new_cdp_session(context.pages[0])
+        session.send("Storage.clearDataForOrigin", kept)
+        session.detach()
         yield context
+        for page in context.pages[1:]:
+            page.close()

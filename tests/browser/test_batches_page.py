@@ -1,4 +1,4 @@
-"""The grids in a real browser, served as users have them: planned, run, compared, taken home; in JupyterLab too."""
+"""The grids in a real browser, served as users have them: planned, run, compared, taken home."""
 
 from __future__ import annotations
 
@@ -207,41 +207,3 @@ def test_it_fits_a_phone_and_every_control_has_a_name(page: Page, theme: str) ->
     controls = page.locator(".lab-grids :is(button, select, input, textarea):visible")
     assert controls.evaluate_all(nameless) == []
     page.set_viewport_size(DESKTOP)
-
-
-def test_the_same_grid_and_a_comparison_work_in_jupyterlab(
-    served: ServedLab, browser: BrowserContext
-) -> None:
-    batch = served.lab.grid("a heron", cfg=[4, 7], seed=[1, 2], name="herons", **SMALL).submit()
-    source = "from orchestrator import Lab\nfrom orchestrator.widgets import Compare, GridPanel\nlab = Lab.open()\n"
-    source += "display(GridPanel(lab, batch='herons'), Compare(lab.batch('herons')))"
-    cell: dict[str, object] = {
-        "cell_type": "code",
-        "id": "only",
-        "metadata": {},
-        "outputs": [],
-        "source": source,
-    }
-    cell["execution_count"] = None
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    book = {"cells": [cell], "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
-    content = {"type": "notebook", "format": "json", "content": book}
-    served.api("PUT", "/api/contents/grid-test.ipynb", json=content)
-    until(lambda: batch.progress().is_over, 60)
-    page = browser.new_page()
-    page.set_default_timeout(90_000)  # JupyterLab is much to load
-    with nothing_thrown(page):
-        page.goto(f"{served.url}/lab/tree/grid-test.ipynb?token={TOKEN}")
-        page.get_by_text("| Idle").wait_for()  # the kernel is there
-        page.locator(".jp-Notebook .jp-CodeCell").first.click(position={"x": 200, "y": 12})
-        page.keyboard.press("Shift+Enter")
-        page.locator(".lab-grids .lab-cell-pick").first.scroll_into_view_if_needed()
-        expect(page.locator(".lab-grids .lab-cell img:visible").first).to_be_visible(timeout=90_000)
-        compare = page.locator(".lab-compare")
-        expect(compare.locator("figcaption")).to_have_text(["cfg 4 · seed 1", "cfg 4 · seed 2"])
-        until(lambda: compare.locator("img").first.evaluate("img => img.naturalWidth") == 64, 30)
-        compare.get_by_role("button", name="Difference").click()
-        expect(compare.locator(".lab-compare-told")).to_contain_text("of the pixels differ")
-        page.locator(".lab-grids").get_by_label("Prompts, one on each line").fill("a heron")
-        expect(plan(page)).to_contain_text("12 jobs")
-    page.close()

@@ -54,10 +54,10 @@ LINKS = [
 ]
 
 
-def visit(browser: BrowserContext, served: ServedLab, query: str = "") -> Page:
+def visit(browser: BrowserContext, served: ServedLab) -> Page:
     page = browser.new_page()
     page.set_viewport_size({"width": 1500, "height": 900})
-    page.goto(f"{served.url}/builder?token={TOKEN}{query}")
+    page.goto(f"{served.url}/builder?token={TOKEN}")
     page.locator(".bd-canvas").wait_for()
     expect(page.get_by_label("Search nodes")).to_be_visible()
     expect(page.locator(".bd-fold", has_text="model")).to_be_visible()
@@ -107,37 +107,30 @@ def save_as(page: Page, name: str) -> None:
     expect(page.get_by_role("alert").filter(has_text="Saved as")).to_be_visible()
 
 
+def begin_anew(page: Page) -> None:
+    """Have an empty workflow, whatever was there."""
+    page.get_by_role("button", name="Workflows").click()
+    page.get_by_role("button", name="New", exact=True).click()
+    discard = page.get_by_role("option", name="Discard the changes")
+    expect(discard.or_(page.get_by_text("An empty workflow.")).first).to_be_visible()
+    if discard.count():
+        discard.click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.locator(".react-flow__node")).to_have_count(0)
+    page.get_by_label("Search nodes").fill("")
+
+
+@pytest.fixture(scope="module")
+def open_page(browser: BrowserContext, served: ServedLab) -> Page:
+    return visit(browser, served)
+
+
 @pytest.fixture
-def page(browser: BrowserContext, served: ServedLab) -> Iterator[Page]:
-    page = visit(browser, served)
-    with nothing_thrown(page):
-        yield page
-    page.close(run_before_unload=False)
-
-
-def test_a_graph_is_built_by_mouse_saved_run_and_its_picture_seen(
-    page: Page, served: ServedLab
-) -> None:
-    canvas = page.locator(".bd-canvas").bounding_box()
-    assert canvas
-    places = [(60, 60), (60, 220), (60, 450), (330, 60), (330, 300), (600, 60), (600, 250)]
-    for number, (title, (x, y)) in enumerate(zip(NODES, places, strict=True), start=1):
-        page.get_by_label("Search nodes").fill(title)
-        item = page.locator(".bd-items button", has_text=re.compile(f"^{re.escape(title)}")).first
-        item.drag_to(page.locator(".bd-canvas"), target_position={"x": x, "y": y})
-        expect(node(page, number)).to_be_attached()
-    page.get_by_role("button", name="Lay out").click()
-    for number in range(1, 8):
-        expect(node(page, number)).to_be_in_viewport()
-    for origin, output, target, name in LINKS:
-        source = node(page, origin).get_by_label(re.compile(f"^Output {output} of"))
-        sink = node(page, target).get_by_label(re.compile(f"^Input {name} of"))
-        page.get_by_role("button", name="Lay out").click()
-        source.drag_to(sink)
-    expect(page.locator(".react-flow__edge")).to_have_count(len(LINKS))
-    save_as(page, "by mouse")
-    assert links_of(saved(served, "by mouse")) == set(LINKS)
-    run_and_see(page)
+def page(open_page: Page) -> Iterator[Page]:
+    """The page with an empty workflow, with nothing thrown while a test used it."""
+    with nothing_thrown(open_page):
+        yield open_page
+        begin_anew(open_page)
 
 
 API = {
@@ -162,7 +155,16 @@ def run_and_see(page: Page) -> None:
     assert {"running", "done"} <= set(page.evaluate("[...window.marks]"))
 
 
-def test_the_same_graph_is_built_by_keys_alone(page: Page, served: ServedLab) -> None:
+def test_a_graph_is_built_by_keys_alone_saved_run_and_its_picture_seen(
+    browser: BrowserContext, served: ServedLab
+) -> None:
+    page = visit(browser, served)
+    with nothing_thrown(page):
+        build_by_keys(page, served)
+    page.close()
+
+
+def build_by_keys(page: Page, served: ServedLab) -> None:
     page.locator(".bd-canvas").focus()
     for number, title in enumerate(NODES, start=1):
         page.keyboard.press("a")
@@ -199,6 +201,34 @@ def test_the_same_graph_is_built_by_keys_alone(page: Page, served: ServedLab) ->
     page.keyboard.press("Control+Enter")
     shown = page.get_by_label("Test run").locator("img[alt='Result: a lighthouse']")
     expect(shown).to_be_visible(timeout=90_000)
+
+
+def test_the_same_graph_is_built_by_mouse_and_its_nodes_say_how_far_it_is(
+    page: Page, served: ServedLab
+) -> None:
+    canvas = page.locator(".bd-canvas").bounding_box()
+    assert canvas
+    places = [(60, 60), (60, 220), (60, 450), (330, 60), (330, 300), (600, 60), (600, 250)]
+    for number, (title, (x, y)) in enumerate(zip(NODES, places, strict=True), start=1):
+        page.get_by_label("Search nodes").fill(title)
+        item = page.locator(".bd-items button", has_text=re.compile(f"^{re.escape(title)}")).first
+        item.drag_to(page.locator(".bd-canvas"), target_position={"x": x, "y": y})
+        expect(node(page, number)).to_be_attached()
+    page.get_by_role("button", name="Lay out").click()
+    for number in range(1, 8):
+        expect(node(page, number)).to_be_in_viewport()
+    for origin, output, target, name in LINKS:
+        source = node(page, origin).get_by_label(re.compile(f"^Output {output} of"))
+        sink = node(page, target).get_by_label(re.compile(f"^Input {name} of"))
+        page.get_by_role("button", name="Lay out").click()
+        source.drag_to(sink)
+    expect(page.locator(".react-flow__edge")).to_have_count(len(LINKS))
+    save_as(page, "by mouse")
+    assert links_of(saved(served, "by mouse")) == set(LINKS)
+    steps = node(page, 5).get_by_role("spinbutton", name="steps of KSampler", exact=True)
+    steps.fill("200")  # long enough to be seen at work
+    steps.press("Enter")
+    run_and_see(page)
 
 
 def test_what_is_done_can_be_undone_to_the_very_text(page: Page, served: ServedLab) -> None:
@@ -260,10 +290,15 @@ def test_a_file_that_changed_on_the_disk_is_not_overwritten_unasked(
     page.keyboard.type("note")
     page.keyboard.press("Enter")
     write(served, "shared", {**empty, "extra": {"by": "somebody else"}})
+    kept = (served.lab.paths.workflows / "shared.json").read_bytes()
     page.keyboard.press("Control+s")
     dialog = page.get_by_role("dialog", name=re.compile("was changed on the disk"))
-    expect(dialog).to_be_visible()
-    assert saved(served, "shared")["extra"] == {"by": "somebody else"}
+    dialog.get_by_role("option", name="Do not save").click()
+    expect(dialog).to_have_count(0)
+    assert (served.lab.paths.workflows / "shared.json").read_bytes() == kept
+    expect(node(page, 1)).to_be_visible()  # and nothing of it is lost
+    expect(page.get_by_label("not saved", exact=True)).to_be_visible()
+    page.keyboard.press("Control+s")
     dialog.get_by_role("option", name="Save over it").click()
     expect(page.get_by_role("alert").filter(has_text="Saved as")).to_be_visible()
     until(lambda: len(saved(served, "shared")["nodes"]) == 1, 10)
@@ -357,58 +392,3 @@ def test_nodes_go_to_another_workflow_by_the_clipboard_and_a_dropped_link_sugges
     page.get_by_role("option", name="Discard the changes").click()
     expect(page.locator(".react-flow__node-lab")).to_have_count(2)
     expect(page.locator(".react-flow__edge")).to_have_count(1)
-
-
-def test_no_key_pressed_in_the_builder_changes_the_notebook(
-    browser: BrowserContext, served: ServedLab
-) -> None:
-    cell = "from orchestrator import Lab\nfrom orchestrator.widgets import Builder\nBuilder(Lab.open())"
-    notebook = {
-        "cells": [
-            {"cell_type": "code", "id": "one", "metadata": {}, "source": cell, "outputs": [], "execution_count": None},
-            {"cell_type": "markdown", "id": "two", "metadata": {}, "source": "stays"},
-        ],
-        "metadata": {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}},
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }  # fmt: skip
-    (served.lab.paths.project_root / "keys.ipynb").write_text(json.dumps(notebook))
-    page = browser.new_page()
-    page.goto(f"{served.url}/lab/tree/keys.ipynb?token={TOKEN}&reset")
-    cells = page.locator(".jp-Notebook .jp-Cell")
-    expect(cells).to_have_count(2, timeout=60_000)
-    page.get_by_text("| Idle").wait_for(timeout=60_000)  # the kernel is there
-    page.locator(".jp-Notebook .jp-CodeCell").first.click(position={"x": 200, "y": 12})
-    page.keyboard.press("Control+Enter")
-    canvas = page.locator(".bd-canvas")
-    canvas.wait_for(timeout=90_000)
-    expect(page.locator(".bd-fold", has_text="model")).to_be_visible()
-    canvas.focus()
-    for title in ("KSampler", "VAE Decode"):
-        page.keyboard.press("a")
-        page.keyboard.type(title)
-        page.keyboard.press("Enter")
-    expect(node(page, 2)).to_be_focused()
-    page.keyboard.press(".")  # what is out of sight is not drawn
-    expect(node(page, 1)).to_be_attached()
-    sidebar = page.locator("#jp-left-stack").is_visible()
-    for place in (
-        canvas,
-        node(page, 1),
-        node(page, 1).get_by_role("spinbutton", name="steps of KSampler", exact=True),
-    ):
-        place.focus()
-        for key in ("x", "b", "d", "d", "Control+b", "Control+z", "Enter", "Escape", "m", "y", "1"):
-            page.keyboard.press(key)
-            if page.locator(".bd-veil").count():
-                page.keyboard.press("Escape")
-        expect(cells).to_have_count(2)
-    node(page, 2).focus()
-    page.keyboard.press("Delete")
-    expect(node(page, 2)).to_have_count(0)
-    for key in ("x", "d", "d", "b", "Control+b"):  # what had the focus is gone
-        page.keyboard.press(key)
-    expect(cells).to_have_count(2)
-    expect(cells.nth(1)).to_contain_text("stays")
-    assert page.locator("#jp-left-stack").is_visible() == sidebar
-    page.close()

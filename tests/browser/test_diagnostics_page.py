@@ -16,7 +16,8 @@ from orchestrator.testing import make_job
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Locator, Page
 
-DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 400, "height": 850}
+# so low that the plots are out of sight, and none is drawn that no test looks at
+DESKTOP, PHONE = {"width": 1440, "height": 400}, {"width": 400, "height": 850}
 GROWTH = 10_000_000  # bytes; matplotlib alone would take 40 million
 SCRIPT = '<script>window.hacked=1</script><img src=x onerror="window.hacked=1">'
 HOSTILE = Failure(kind="<b>odd</b>", message=f"{SCRIPT} \u202eevil", remedy=f"Do not run {SCRIPT}")
@@ -142,8 +143,8 @@ def test_plots_are_drawn_in_the_theme_of_the_page_with_words_for_who_cannot_see_
             assert re.search("over (time|the last day)", str(image.get_attribute("alt")))
         assert page.locator(f".lab-diag-plot .lab-diag-{other}:visible").count() == 0
     first = page.locator(".lab-diag-plot img").first
-    # a new job is drawn some seconds after it is counted
     until(lambda: "1 done, 1 failed" in str(first.get_attribute("alt")), 60)
+    page.evaluate("scrollTo(0, 0)")
 
 
 def test_hostile_log_lines_are_text_and_follow_the_file(page: Page, served: ServedLab) -> None:
@@ -188,29 +189,6 @@ def test_the_report_is_copied(page: Page) -> None:
     assert TOKEN not in text
 
 
-def test_where_the_page_may_not_copy_the_report_is_there_to_be_copied(
-    browser: BrowserContext, served: ServedLab
-) -> None:
-    page = browser.new_page()
-    page.add_init_script(NO_CLIPBOARD)
-    page.goto(f"{served.url}/diagnostics?token={TOKEN}")
-    page.get_by_role("button", name="Copy report").click()
-    box = page.get_by_role("dialog", name="Report")
-    box.wait_for()
-    text = box.get_by_label("Report")
-    assert text.input_value().startswith("# Orchestrator")
-    assert text.evaluate("node => node.selectionEnd - node.selectionStart") == len(
-        text.input_value()
-    )
-    box.get_by_role("button", name="Close").click()
-    box.wait_for(state="hidden")
-    page.get_by_role("button", name="Copy report").click()
-    box.wait_for()
-    page.keyboard.press("Escape")
-    box.wait_for(state="hidden")
-    page.close()
-
-
 def test_an_open_report_is_not_in_the_way_of_the_figures_that_go_on(
     page: Page, served: ServedLab
 ) -> None:
@@ -253,10 +231,13 @@ def test_a_table_that_is_read_is_not_built_anew_when_nothing_in_it_changes(
     assert row.evaluate("node => node.wasHere")
 
 
-def test_a_visitor_s_kernel_does_not_grow_by_plots_and_reports(
+def test_a_visitor_who_may_not_copy_is_given_plots_and_report_and_the_kernel_does_not_grow_by_them(
     browser: BrowserContext, served: ServedLab
 ) -> None:
-    page = visit(browser, served)
+    page = browser.new_page()
+    page.add_init_script(NO_CLIPBOARD)
+    page.goto(f"{served.url}/diagnostics?token={TOKEN}")
+    panel(page, "Jobs").wait_for()
     own = page.evaluate(
         "JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId"
     )
@@ -265,6 +246,18 @@ def test_a_visitor_s_kernel_does_not_grow_by_plots_and_reports(
     panel(page, "Over time").scroll_into_view_if_needed()
     page.locator(".lab-diag-plot img[src]").first.wait_for(state="attached")
     page.get_by_role("button", name="Copy report").click()
-    page.get_by_role("button", name="Copy report", disabled=False).wait_for()
+    box = page.get_by_role("dialog", name="Report")
+    box.wait_for()
     assert kernel.memory_full_info().uss - before < GROWTH
+    text = box.get_by_label("Report")
+    assert text.input_value().startswith("# Orchestrator")
+    assert text.evaluate("node => node.selectionEnd - node.selectionStart") == len(
+        text.input_value()
+    )
+    box.get_by_role("button", name="Close").click()
+    box.wait_for(state="hidden")
+    page.get_by_role("button", name="Copy report").click()
+    box.wait_for()
+    page.keyboard.press("Escape")
+    box.wait_for(state="hidden")
     page.close()

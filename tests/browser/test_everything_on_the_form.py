@@ -51,24 +51,6 @@ SAVED = {
     "6": {"class_type": "VAEDecode", "inputs": {"samples": ["5", 0], "vae": ["1", 2]}},
     "7": {"class_type": "SaveImage", "inputs": {"images": ["6", 0], "filename_prefix": "x"}},
 }
-# a film that this browser makes itself: nothing in the project writes one
-FILM = """async () => {
-  const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [64, 48];
-  const draw = canvas.getContext("2d");
-  const timer = setInterval(() => draw.fillRect(Math.random() * 60, 0, 4, 48), 20);
-  const recorder = new MediaRecorder(canvas.captureStream(25), { mimeType: "video/mp4" });
-  const parts = [];
-  recorder.ondataavailable = (event) => parts.push(event.data);
-  recorder.start();
-  await new Promise((done) => setTimeout(done, 600));
-  const ended = new Promise((done) => { recorder.onstop = done; });
-  recorder.stop();
-  await ended;
-  clearInterval(timer);
-  const bytes = new Uint8Array(await new Blob(parts).arrayBuffer());
-  return btoa(Array.from(bytes, (each) => String.fromCharCode(each)).join(""));
-}"""
 # a file that is let fall on the form
 DROP = """([name, data]) => {
   const bytes = Uint8Array.from(atob(data), (each) => each.charCodeAt(0));
@@ -113,6 +95,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedLab]:
             ORCHESTRATOR_CONFIRM_ABOVE="0.05",
             ORCHESTRATOR_BUDGET_PER_DAY="0.20",
         )
+        workflows = served.lab.paths.workflows
+        workflows.mkdir(parents=True, exist_ok=True)
+        (workflows / "portrait.json").write_text(json.dumps(SAVED))
+        (workflows / "<b>odd.json").write_text('{"nodes": []}')
         yield served
         served.stop()
 
@@ -231,24 +217,14 @@ def test_what_will_be_sent_is_shown_before_it_is(page: Page, served: ServedLab) 
     expect(words).to_be_hidden()
 
 
-def test_a_saved_workflow_is_a_backend_and_a_bad_one_says_why(
-    page: Page, served: ServedLab, browser: BrowserContext
-) -> None:
-    folder = served.lab.paths.workflows
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "portrait.json").write_text(json.dumps(SAVED))
-    (folder / "<b>odd.json").write_text('{"nodes": []}')
-    fresh = browser.new_page()
-    with nothing_thrown(fresh):
-        fresh.goto(f"{served.url}/dashboard")
-        group = fresh.locator("select[name=backend] optgroup[label='Your workflows']")
-        expect(group.locator("option")).to_have_count(1)
-        fresh.locator(".lab-away summary").click()
-        expect(fresh.locator(".lab-reasons")).to_contain_text("<b>odd")
-        fresh.get_by_label("Backend", exact=True).select_option("portrait")
-        expect(fresh.locator("input[name=width]")).to_have_value("640")
-        expect(fresh.locator(".lab-slots")).to_be_hidden()
-    fresh.close()
+def test_a_saved_workflow_is_a_backend_and_a_bad_one_says_why(page: Page) -> None:
+    group = page.locator("select[name=backend] optgroup[label='Your workflows']")
+    expect(group.locator("option")).to_have_count(1)
+    page.locator(".lab-away summary").click()
+    expect(page.locator(".lab-reasons")).to_contain_text("<b>odd")
+    page.get_by_label("Backend", exact=True).select_option("portrait")
+    expect(page.locator("input[name=width]")).to_have_value("640")
+    expect(page.locator(".lab-slots")).to_be_hidden()
 
 
 def test_money_is_asked_for_in_a_dialog_whose_first_answer_is_no(
@@ -314,25 +290,6 @@ def test_a_film_is_shown_as_it_moves_and_is_begun_with_from_its_dialog(
     box.get_by_role("button", name="Again, other seed").click()
     expect(page.get_by_label("Prompt", exact=True)).to_have_value("waves")
     expect(page.get_by_label("Frames", exact=True)).to_have_value("4")
-
-
-def test_the_canvas_plays_an_mp4(page: Page, served: ServedLab, browser: BrowserContext) -> None:
-    if not page.evaluate("MediaRecorder.isTypeSupported('video/mp4')"):
-        pytest.skip("this browser makes no MP4")
-    film = base64.b64decode(page.evaluate(FILM))
-    (served.lab.paths.drop_out / "waves.mp4").write_bytes(film)
-    canvas = browser.new_page()
-    with nothing_thrown(canvas):
-        canvas.goto(f"{served.url}/canvas")
-        tile = canvas.locator(".lab-pic").filter(has_text="waves.mp4")
-        expect(tile.locator(".lab-pic-moves")).to_be_visible()
-        tile.click()
-        video = canvas.locator("dialog[open] video")
-        until(lambda: video.evaluate("film => film.currentTime > 0 && film.videoWidth === 64"), 20)
-        assert video.evaluate("film => film.loop && film.controls")
-        canvas.keyboard.press("PageDown")
-        expect(video).to_be_hidden()
-    canvas.close()
 
 
 def test_where_the_money_went_is_in_the_diagnostics(

@@ -91,9 +91,26 @@ def test_what_the_page_makes_up_is_refused_with_what_to_do(page: Page, served: S
     expect(box_of(page, job)).to_contain_text("refused")
 
 
-def test_a_paid_job_is_not_run_again_by_one_click(page: Page, served: ServedLab) -> None:
-    failure = Failure(kind="unreachable", message="It did not answer")
+@pytest.fixture(scope="module")
+def diagnostics(browser: BrowserContext, served: ServedLab) -> Iterator[Page]:
+    """The page of a lab whose services were looked at for ten hours, in which the worker was away once."""
+    history = HealthHistory(served.lab.paths.data / "health.jsonl")
+    report = HealthReport.model_validate(served.api("GET", "/api/health"))
+    away = report.model_copy(
+        update={"worker": report.worker.model_copy(update={"status": "stopped"})}
+    )
+    now = served.lab.store.now()
+    for minutes in range(600, 0, -20):
+        history.append(away if minutes == 200 else report, at=now - timedelta(minutes=minutes))
+    page = browser.new_page()
     page.goto(f"{served.url}/diagnostics?token={TOKEN}")
+    with nothing_thrown(page):
+        yield page
+
+
+def test_a_paid_job_is_not_run_again_by_one_click(diagnostics: Page, served: ServedLab) -> None:
+    failure = Failure(kind="unreachable", message="It did not answer")
+    page = diagnostics
     job = put(served, failure, backend="flux")
     item = page.get_by_role("region", name="Failures", exact=True).locator("li").filter(
         has_text="It did not answer"
@@ -108,26 +125,13 @@ def test_a_paid_job_is_not_run_again_by_one_click(page: Page, served: ServedLab)
     served.lab.cancel(job.id)
 
 
-def test_the_last_day_of_the_services_is_a_table_and_two_plots(
-    browser: BrowserContext, served: ServedLab
-) -> None:
-    history = HealthHistory(served.lab.paths.data / "health.jsonl")
-    report = HealthReport.model_validate(served.api("GET", "/api/health"))
-    away = report.model_copy(
-        update={"worker": report.worker.model_copy(update={"status": "stopped"})}
-    )
-    now = served.lab.store.now()
-    for minutes in range(600, 0, -20):
-        history.append(away if minutes == 200 else report, at=now - timedelta(minutes=minutes))
-    page = browser.new_page()
-    page.goto(f"{served.url}/diagnostics?token={TOKEN}")
+def test_the_last_day_of_the_services_is_a_table_and_two_plots(diagnostics: Page) -> None:
+    page = diagnostics
     table = page.get_by_role("region", name="Services over the last day", exact=True)
     worker = table.locator("tbody tr").filter(has_text="Worker")
     expect(worker).to_contain_text("1")
     assert worker.locator(".lab-past-down").count() == 1
     assert worker.locator(".lab-past-up").count() > 20
     page.get_by_role("region", name="Over time", exact=True).scroll_into_view_if_needed()
-    page.locator('.lab-diag-plot img[alt^="Memory of the services"]').first.wait_for(
-        state="attached"
-    )
-    page.close()
+    memory = page.locator('.lab-diag-plot img[alt^="Memory of the services"]')
+    memory.first.wait_for(state="attached")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from collections.abc import Iterator
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 MISSING = "these tests need Chromium at hand (apt-get install chromium) and the package playwright"
 DESKTOP = {"width": 1280, "height": 860}
-# nothing that asks somebody else's server for anything
+# nothing that asks somebody else's server for anything, and no process for what nobody looks at
 SWITCHES = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
+    "--disable-component-update --disable-sync "
+    "--disable-features=PreloadTopChromeWebUI,SpareRendererForSitePerProcess"
 )
 
 
@@ -52,6 +54,32 @@ def chromium(profile: Path, **options: Any) -> Iterator[BrowserContext]:
             yield context
         finally:
             context.close()
+
+
+class Resting:
+    """A window that several modules use, one after the other. Between them its loop is out of asyncio's sight, so
+    that others may run one: Playwright leaves its own marked as running for as long as there is a browser."""
+
+    def __init__(self, window: BrowserContext) -> None:
+        self._window = window
+        self._loop = asyncio.get_running_loop()
+        self._rest()
+
+    def wake(self) -> BrowserContext:
+        """The window, to be used from now on."""
+        asyncio._set_running_loop(self._loop)
+        return self._window
+
+    @contextmanager
+    def awake(self) -> Iterator[BrowserContext]:
+        """The window, to be used meanwhile."""
+        try:
+            yield self.wake()
+        finally:
+            self._rest()
+
+    def _rest(self) -> None:
+        asyncio._set_running_loop(None)
 
 
 @contextmanager

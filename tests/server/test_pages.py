@@ -1,22 +1,28 @@
-"""The pages in a real browser: what is painted, whom they ask, and that their kernels go with them."""
+"""The pages: what is sent and painted first, whom they ask, and the kernels that wait for them and go with them."""
 
 from __future__ import annotations
 
+import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import httpx
+import psutil
 import pytest
 from browser import chromium
 from served_lab import TOKEN, ServedLab, until
+
+from orchestrator.server.forked import CAN_FORK
+from orchestrator.server.page_handler import FRAME_ENDS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from playwright.sync_api import BrowserContext, Page
 
-GRACE_S = 6.0  # longer than a browser takes from the start of a kernel to its connection
+GRACE_S = 8.0  # longer than a browser takes from the start of a kernel to its connection
+KERNEL = re.compile(r'"kernelId": "([0-9a-f-]{36})"')
 PAINT_MS = 60_000  # a second or two on a quiet machine
 LEAVE_S = 30.0
 
@@ -27,6 +33,7 @@ class Visit:
 
     page: Page
     frame_first: bool = False
+    said: str = ""
     asked: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
@@ -54,11 +61,12 @@ def visit(window: BrowserContext, served: ServedLab) -> Visit:
     page.on("pageerror", lambda error: visit.faults.append(str(error)))
     page.on("request", lambda request: visit.asked.append(request.url))
     page.on("response", lambda r: visit.refused.append(r.url) if r.status >= 400 else None)
-    page.goto(f"{served.url}/?token={TOKEN}", wait_until="commit")
+    reply = page.goto(f"{served.url}/?token={TOKEN}", wait_until="commit")
     page.wait_for_selector(".frame-skeleton")
     visit.frame_first = page.locator("#rendered_cells textarea").count() == 0
     painted(page)
-    page.wait_for_load_state("networkidle")
+    assert reply is not None
+    visit.said = reply.text()
     return visit
 
 
@@ -98,21 +106,19 @@ def test_a_page_asks_no_other_host_for_anything(visit: Visit, served: ServedLab)
     assert visit.refused == []
 
 
-def test_light_and_dark_are_one_click_apart_and_remembered(visit: Visit) -> None:
-    def theme() -> tuple[str, str]:
-        return visit.page.evaluate(
-            "[document.documentElement.dataset.theme, getComputedStyle(document.body).backgroundColor]"
-        )
+def theme(page: Page) -> tuple[str, str]:
+    return page.evaluate(
+        "[document.documentElement.dataset.theme, getComputedStyle(document.body).backgroundColor]"
+    )
 
-    light = theme()
+
+def test_light_and_dark_are_one_click_apart(visit: Visit) -> None:
+    light = theme(visit.page)
     assert light[0] == "light"
     visit.page.click("#frame-theme")
-    dark = theme()
+    dark = theme(visit.page)
     assert dark[0] == "dark"
     assert dark[1] != light[1]
-    visit.page.reload()
-    painted(visit.page)
-    assert theme() == dark
 
 
 def test_it_fits_a_phone(visit: Visit) -> None:
@@ -120,32 +126,19 @@ def test_it_fits_a_phone(visit: Visit) -> None:
     visit.page.wait_for_function("document.documentElement.scrollWidth === 390")
 
 
-def test_a_page_that_is_left_takes_its_kernel_along(
+def test_a_page_behind_another_is_built_unpainted_in_the_theme_chosen_and_takes_its_kernel_along(
     visit: Visit, window: BrowserContext, served: ServedLab
 ) -> None:
-    until(
-        lambda: len(served.page_kernels()) == 1, LEAVE_S
-    )  # after the reload above: one left, one open
     others = served.page_kernels()
-    page = window.new_page()
-    page.goto(f"{served.url}/?token={TOKEN}")
-    painted(page)
-    assert len(served.page_kernels() - others) == 1
-    page.goto("about:blank")
-    until(lambda: served.page_kernels() == others, GRACE_S / 2)  # it was told, not reaped
-    page.close()
-
-
-def test_a_page_opened_behind_another_is_built_although_it_is_never_painted(
-    window: BrowserContext, served: ServedLab
-) -> None:
-    others = served.page_kernels()
+    assert len(others) == 1
     page = window.new_page()
     page.add_init_script("window.requestAnimationFrame = () => 0")  # as in a tab in the background
     page.goto(f"{served.url}/?token={TOKEN}")
     page.wait_for_selector("#rendered_cells textarea", state="attached", timeout=PAINT_MS)
+    assert theme(page) == theme(visit.page)
+    assert len(served.page_kernels() - others) == 1
     page.goto("about:blank")
-    until(lambda: served.page_kernels() == others, LEAVE_S)
+    until(lambda: served.page_kernels() == others, GRACE_S / 2)  # it was told, not reaped
     page.close()
 
 
@@ -159,14 +152,105 @@ def test_a_page_whose_kernel_crashes_says_so(visit: Visit, served: ServedLab) ->
     visit.page.goto("about:blank")
 
 
+# ------------------------------------------------------------------------------ without a browser
+
+
+def pieces(served: ServedLab) -> tuple[str, str]:
+    """The first piece of the dashboard that arrives, and the whole of it."""
+    headers = {"Authorization": f"token {TOKEN}"}
+    with served.http.stream("GET", "/dashboard", headers=headers, timeout=60) as reply:
+        assert reply.headers["cache-control"] == "no-cache, no-store, must-revalidate"
+        assert reply.headers["content-type"].startswith("text/html")
+        every = list(reply.iter_text())
+    return every[0], "".join(every)
+
+
+def spare(served: ServedLab) -> str | None:
+    sessions = served.api("GET", "/api/sessions")
+    return next(
+        (s["kernel"]["id"] for s in sessions if s["name"] == "orchestrator-page-spare"), None
+    )
+
+
+def test_a_later_visitor_gets_the_frame_at_once_and_the_kernel_that_waits_and_another_takes_its_place(
+    visit: Visit, served: ServedLab
+) -> None:
+    waiting: list[str | None] = []
+    said: list[tuple[str, str]] = []
+
+    def is_taken() -> bool:  # it may be importing still
+        waiting.append(spare(served))
+        said.append(pieces(served))
+        return KERNEL.findall(said[-1][1])[0] in waiting
+
+    until(lambda: spare(served) is not None, 60)
+    until(is_taken, 60)
+    assert KERNEL.findall(said[-1][1])[0] in served.page_kernels()
+    until(lambda: spare(served) not in {None, *waiting}, 60)
+    first, whole = said[-1]
+    assert "frame-skeleton" in first
+    assert "kernelId" not in first
+    assert whole.partition(FRAME_ENDS)[0] == visit.said.partition(FRAME_ENDS)[0]
+    assert [whole.count(once) for once in ("<header", FRAME_ENDS, "</html>")] == [1, 1, 1]
+    assert KERNEL.findall(whole) != KERNEL.findall(visit.said)
+
+
 def test_the_kernel_of_a_visitor_who_says_no_goodbye_is_reaped_and_the_worker_is_not(
     served: ServedLab,
 ) -> None:
+    """The visitors above have not said it."""
     worker = served.worker()
     assert worker is not None
-    with httpx.stream("GET", f"{served.url}/dashboard", headers=served.token, timeout=60) as reply:
-        assert reply.status_code == 200
-        next(reply.iter_bytes())
-    until(lambda: len(served.page_kernels()) == 1, 10)
     until(lambda: not served.page_kernels(), LEAVE_S)
     assert served.worker() == worker
+
+
+def test_a_page_whose_kernel_dies_before_it_answers_says_so(served: ServedLab) -> None:
+    if (waiting := spare(served)) is not None:
+        served.api("DELETE", f"/api/kernels/{waiting}")
+    said: list[str] = []
+    visitor = threading.Thread(target=lambda: said.append(pieces(served)[1]))
+    others = served.page_kernels()
+    with served.unopened():
+        visitor.start()
+        until(lambda: bool(processes(served, served.page_kernels() - others)), 30)
+        for process in processes(served, served.page_kernels() - others):
+            process.kill()
+        visitor.join(60)
+    assert "The page could not be started" in said[0]
+
+
+def processes(served: ServedLab, kernels: set[str]) -> list[psutil.Process]:
+    return [
+        each
+        for each in served.family()
+        if any(kernel in word for word in each.cmdline() for kernel in kernels)
+    ]
+
+
+def zygote(served: ServedLab) -> psutil.Process:
+    (found,) = [p for p in served.family() if "orchestrator.widgets.zygote" in p.cmdline()]
+    return found
+
+
+@pytest.mark.skipif(not CAN_FORK, reason="here each kernel of a page starts by itself")
+def test_pages_kernels_are_forks_that_share_their_memory_and_pages_go_on_without_their_parent(
+    served: ServedLab,
+) -> None:
+    (kernel,) = processes(served, set(KERNEL.findall(pieces(served)[1])))
+    parent = kernel.parent()
+    assert parent == zygote(served)
+    assert kernel.memory_full_info().uss < 60_000_000
+    parent.kill()
+    until(lambda: not kernel.is_running(), 10)
+    (another,) = processes(served, set(KERNEL.findall(pieces(served)[1])))
+    assert another.parent() == zygote(served) != parent
+
+
+@pytest.mark.skipif(not CAN_FORK, reason="here each kernel of a page starts by itself")
+def test_they_end_with_a_server_that_is_killed(served: ServedLab) -> None:
+    left = [zygote(served), *zygote(served).children()]
+    assert len(left) > 1
+    served.process.kill()
+    served.process.wait()
+    assert psutil.wait_procs(left, timeout=10)[1] == []

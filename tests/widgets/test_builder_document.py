@@ -317,3 +317,33 @@ def test_of_two_pages_the_later_change_is_refused_and_its_page_gets_the_newer_do
     assert [each["to"] for each in told] == ["two"]
     assert "changed meanwhile" in told[0]["why"]
     assert json.loads(told[0]["text"])["extra"] == {"by": "one"}
+
+
+def test_two_pages_that_begin_at_once_are_both_shown_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(monkeypatch)
+
+    async def both(lab: Lab) -> list[dict[str, Any]]:
+        lab.paths.workflows.mkdir(parents=True, exist_ok=True)
+        (lab.paths.workflows / "both.json").write_text('{"nodes": [], "links": [], "of": 1}')
+        builder = Builder(lab, "both")
+
+        def told(page: str) -> list[dict[str, Any]]:
+            every = [said for said, _ in answers(builder) if said["kind"] == "document"]
+            return [said for said in every if said["to"] in {"", page}]
+
+        for page in ("one", "two"):
+            press(builder, "hello", page=page)
+        await until(
+            lambda: all(
+                '"of"' in (told(page) or [{"text": ""}])[-1]["text"] for page in ("one", "two")
+            )
+        )
+        last = [told(page)[-1] for page in ("one", "two")]
+        builder.close()
+        return last
+
+    with make_lab(tmp_path) as lab:
+        last = asyncio.run(both(lab))
+    assert [json.loads(each["text"])["of"] for each in last] == [1, 1]

@@ -107,13 +107,15 @@ class Builder(LiveView):
 
     async def _hello(self, message: Message) -> None:
         """A page begins to show the editor."""
+        to = str(message.get("page", ""))
         if self._first is not None:
             first, self._first = self._first, None
+            to = ""  # another page may have been told meanwhile that there is nothing
             try:
                 await self._read(first)
             except OrchestratorError as error:
                 self.tell(error.message, error.remedy)
-        self._tell_document(to=str(message.get("page", "")))
+        self._tell_document(to=to)
         await self._tell_plans(anew=False)
         self._check_soon()
 
