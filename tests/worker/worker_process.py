@@ -1,13 +1,11 @@
-"""One worker as a process: `python worker_process.py JSON`. Ends well on SIGTERM; can be told to die, or be faulty."""
+"""One worker as a process of its own. Ends well on SIGTERM; can be told to die, or be faulty."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -124,9 +122,14 @@ async def work(said: dict[str, Any]) -> None:
         store.close()
 
 
-if __name__ == "__main__":
-    told = json.loads(sys.argv[1])
+def main(said: dict[str, Any], environment: dict[str, str], log: str) -> None:
+    """Be that worker, in a process that was made for it: what it says goes to the file `log`."""
+    os.environ.clear()
+    os.environ.update(environment)
+    with open(log, "wb") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
     logging.basicConfig(level=logging.WARNING)
-    if told.get("mutant"):
-        MUTANTS[told["mutant"]]()
-    asyncio.run(work(told))
+    if said.get("mutant"):
+        MUTANTS[said["mutant"]]()
+    asyncio.run(work(said))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import json
+import multiprocessing
+import multiprocessing.forkserver
 import os
 import random
 import subprocess
@@ -12,9 +13,11 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
 from typing import Any
 
+import worker_process
 from pydantic import SecretStr
 
 from orchestrator.attempts import BFLService, ComfyUIService, Service, Till
@@ -140,13 +143,8 @@ class Workshop:
     @asynccontextmanager
     async def process(self, *command: str, **options: Any) -> AsyncIterator[WorkerProcess]:
         """A worker in a process of its own: the tests' own one with `options`, or the command that is given."""
-        said = json.dumps({"paths": str(self.lab.paths.file), **options})
-        script = str(Path(__file__).with_name("worker_process.py"))
-        process = WorkerProcess(
-            list(command) or [script, said],
-            self.lab.paths.file,
-            self.lab.paths.logs / "process.log",
-        )
+        log = self.lab.paths.logs / "process.log"
+        process = WorkerProcess(list(command), options, self.lab.paths.file, log)
         try:
             await until(lambda: process.is_at_work(self.lab.store) or process.has_ended())
             yield process
@@ -180,34 +178,71 @@ class Workshop:
         return [entry.outcome for entry in entries if entry.prompt_id in ids]
 
 
+@functools.cache
+def prepared() -> ForkServerContext | SpawnContext:
+    """Where workers come from: a process that has imported what they need, and forks; it ends with this one."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    # some versions of Python do not tell it where modules lie
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    try:
+        context.set_forkserver_preload(["__main__", worker_process.__name__])
+        multiprocessing.forkserver.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+    return context
+
+
 class WorkerProcess:
     """A process to stop, wake, kill."""
 
-    def __init__(self, command: list[str], paths: Path, log: Path) -> None:
+    def __init__(
+        self, command: list[str], options: dict[str, Any], paths: Path, log: Path
+    ) -> None:
+        """The tests' own worker, or the Python command that is given."""
         self._log = log
         environment = {**os.environ, "ORCHESTRATOR_PATHS": str(paths)}
-        with log.open("wb") as errors:
-            self._process = subprocess.Popen(
-                [sys.executable, *command],
-                stdin=subprocess.DEVNULL,
-                stdout=errors,
-                stderr=errors,
-                env=environment,
-            )
+        self._process: subprocess.Popen[bytes] | multiprocessing.process.BaseProcess
+        if command:
+            with log.open("wb") as errors:
+                self._process = subprocess.Popen(
+                    [sys.executable, *command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=errors,
+                    stderr=errors,
+                    env=environment,
+                )
+        else:
+            said = {"paths": str(paths), **options}
+            arguments = (said, environment, str(log))
+            self._process = prepared().Process(target=worker_process.main, args=arguments)
+            log.touch()
+            self._process.start()
 
     def is_at_work(self, store: Store) -> bool:
         """Whether it has registered as a worker."""
         return any(worker.pid == self._process.pid for worker in store.observer.workers())
 
+    def _code(self) -> int | None:
+        if isinstance(self._process, subprocess.Popen):
+            return self._process.poll()
+        return self._process.exitcode
+
     def has_ended(self) -> bool:
-        return self._process.poll() is not None
+        return self._code() is not None
 
     def said(self) -> str:
         """What it has written to its standard error."""
         return self._log.read_text(errors="replace")
 
     def signal(self, number: int) -> None:
-        self._process.send_signal(number)
+        assert self._process.pid is not None
+        os.kill(self._process.pid, number)
 
     async def kill(self) -> None:
         """kill -9; returns when it is gone."""
@@ -217,7 +252,9 @@ class WorkerProcess:
     async def gone(self) -> int:
         """Wait for its end; returns its exit code."""
         await until(self.has_ended)
-        return self._process.wait()
+        code = self._code()
+        assert code is not None
+        return code
 
     async def end(self) -> None:
         if not self.has_ended():
