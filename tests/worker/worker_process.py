@@ -126,7 +126,7 @@ def main(said: dict[str, Any], environment: dict[str, str], log: str) -> None:
     """Be that worker, in a process that was made for it: what it says goes to the file `log`."""
     os.environ.clear()
     os.environ.update(environment)
-    with open(log, "wb") as file:
+    with Path(log).open("wb") as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
     logging.basicConfig(level=logging.WARNING)

@@ -201,9 +201,7 @@ def prepared() -> ForkServerContext | SpawnContext:
 class WorkerProcess:
     """A process to stop, wake, kill."""
 
-    def __init__(
-        self, command: list[str], options: dict[str, Any], paths: Path, log: Path
-    ) -> None:
+    def __init__(self, command: list[str], options: dict[str, Any], paths: Path, log: Path) -> None:
         """The tests' own worker, or the Python command that is given."""
         self._log = log
         environment = {**os.environ, "ORCHESTRATOR_PATHS": str(paths)}
