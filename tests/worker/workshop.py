@@ -83,6 +83,7 @@ class Workshop:
         disk: Disk = DISK,
         key: str = KEY,
         budget: Budget | None = None,
+        bfl_poll_s: float = BFL_POLL_S,
         **store: Any,
     ) -> AsyncIterator[Worker]:
         """A worker at work, with a store of its own as if it were another process."""
@@ -93,7 +94,7 @@ class Workshop:
         bfl = BFL(
             self.bfl.url,
             SecretStr(key),
-            poll_interval_s=BFL_POLL_S,
+            poll_interval_s=bfl_poll_s,
             deadline_s=5.0,
             not_found_s=0.2,
         )
