@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
-from kernels import Kernel
+from jupyter_core.utils import run_sync
+from kernels import Kernel, parameterized
+from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
 
 from orchestrator import Lab, Status
@@ -21,7 +20,6 @@ from orchestrator.batch.report import Report
 from orchestrator.errors import RequestInvalid
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
-IMPORTED = "from orchestrator import Lab\nLab.open().close()"
 SMALL = {"width": 64, "height": 64, "steps": 1}
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of the Jupyter libraries are not ours
@@ -40,7 +38,7 @@ def test_a_grid_is_a_picture_for_each_pair_of_values_a_plot_and_a_comparison(
 ) -> None:
     values = {"x_values": [4, 9], "y_values": [1, 2, 3]}
     file = NOTEBOOKS / "grid.ipynb"
-    done = kernel.executed(file, lab_file, **values, settings=SMALL, name="xy")
+    done = kernel.run(parameterized(file, **values, settings=SMALL, name="xy"), lab_file)
     (sheet,), (plot,), (view,) = (shown(done, cell) for cell in ("sheet", "plot", "compare"))
     assert picture(sheet).width > 2 * 192
     assert len(picture(plot).convert("RGB").getcolors(1 << 20) or []) > 10
@@ -57,7 +55,8 @@ def test_a_grid_is_a_picture_for_each_pair_of_values_a_plot_and_a_comparison(
 
 def test_backends_are_compared_by_what_they_took_and_made(lab_file: Path, kernel: Kernel) -> None:
     file = NOTEBOOKS / "compare-backends.ipynb"
-    done = kernel.executed(file, lab_file, backends=["sd15", "sd35"], seeds=1, settings=SMALL)
+    given = {"backends": ["sd15", "sd35"], "seeds": 1, "settings": SMALL}
+    done = kernel.run(parameterized(file, **given), lab_file)
     (numbers,) = shown(done, "numbers")
     assert "sd15" in numbers.data["text/plain"]
     assert "sd35" in numbers.data["text/plain"]
@@ -75,7 +74,7 @@ def test_a_report_tells_what_failed_with_its_remedy(lab_file: Path, kernel: Kern
         (failing,) = (job for job in lab.page()[0] if job.status is Status.QUEUED)
         work_off(lab)
         assert lab.job(failing.id).status is Status.FAILED
-    done = kernel.executed(NOTEBOOKS / "report.ipynb", lab_file, period="all", rows=2)
+    done = kernel.run(parameterized(NOTEBOOKS / "report.ipynb", period="all", rows=2), lab_file)
     (failures,) = shown(done, "failures")
     assert "checkpoint" in failures.data["text/html"]
     assert shown(done, "history")[0].data["text/html"].count("<tr") == 3
@@ -104,25 +103,26 @@ def work_off(lab: Lab) -> None:
 
 
 def test_two_runs_of_one_notebook_at_once_double_nothing(lab_file: Path, kernel: Kernel) -> None:
-    other = Kernel()
-    begins = threading.Barrier(2, timeout=60)
+    kernels = [kernel, Kernel()]
+    imported = "from orchestrator import Lab\nLab.open().close()"
 
-    def run(kernel: Kernel) -> None:
-        kernel.run(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(IMPORTED)]), lab_file)
-        begins.wait()
-        size = {"width": 64, "height": 64, "steps": 1}
-        kernel.executed(NOTEBOOKS / "batch.ipynb", lab_file, seeds=3, **size)
+    async def both() -> None:
+        await asyncio.gather(
+            *(
+                each.execute(new_notebook(cells=[new_code_cell(imported)]), lab_file)
+                for each in kernels
+            )
+        )
+        given = {"seeds": 3, "width": 64, "height": 64, "steps": 1}
+        batches = [parameterized(NOTEBOOKS / "batch.ipynb", **given) for _ in kernels]
+        await asyncio.gather(
+            *(each.execute(batch, lab_file) for each, batch in zip(kernels, batches, strict=True))
+        )
 
-    def run_other() -> None:
-        try:
-            run(other)
-        finally:
-            other.end()
-
-    with ThreadPoolExecutor(1) as beside:
-        ending = beside.submit(run_other)
-        run(kernel)
-        ending.result()
+    try:
+        run_sync(both)()
+    finally:
+        kernels[1].end()
     with Lab.open(lab_file) as lab:
         jobs, total = lab.page()
         assert total == 6
