@@ -60,8 +60,10 @@ def program(code: str, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes
 class Stage:
     """A lab of which a situation changes what it needs; everything ends with it."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
+    def __init__(self, folder: Path, stack: ExitStack, shared: Path) -> None:
+        """`shared`: the note of an engine that runs, and goes on."""
         self.stack = stack
+        self.shared = shared
         self.lab: Lab = stack.enter_context(make_lab(folder))
         self.set(bfl_api_key=None)
 
@@ -72,7 +74,14 @@ class Stage:
         folder = str(self.lab.store.layout.workers)
         return self.stack.enter_context(program(WORKER, folder))[0]
 
-    def engine(self) -> EngineProcess:
+    def engine(self) -> str:
+        """An engine that nobody harms; returns its address."""
+        self.set(comfy_url=None)
+        note = self.shared.read_bytes()
+        (self.lab.paths.data / self.shared.name).write_bytes(note)
+        return str(orjson.loads(note)["url"])
+
+    def engine_of_its_own(self) -> EngineProcess:
         self.set(comfy_url=None)
         engine = self.lab.start_engine()
         self.stack.callback(self.lab.stop_engine, engine)
@@ -136,19 +145,19 @@ def a_worker_whose_clock_was_put_forward_is_fine(stage: Stage) -> str:
 
 def the_engine_was_killed(stage: Stage) -> str:
     stage.worker()
-    os.kill(stage.engine().pid, signal.SIGKILL)
+    os.kill(stage.engine_of_its_own().pid, signal.SIGKILL)
     return "engine stopped; comfyui stopped; worker running; well False"
 
 
 def the_engine_hangs(stage: Stage) -> str:
     stage.worker()
-    os.kill(stage.engine().pid, signal.SIGSTOP)
+    os.kill(stage.engine_of_its_own().pid, signal.SIGSTOP)
     return "engine stopped 'does not answer: stopped'; comfyui stopped; well False"
 
 
 def the_guardian_has_given_up_hurrying(stage: Stage) -> str:
     stage.worker()
-    os.kill(stage.engine().pid, signal.SIGKILL)
+    os.kill(stage.engine_of_its_own().pid, signal.SIGKILL)
     stage.note(health.guardian_file(stage.lab.paths))
     return "engine stopped 'restarting it did not help (it ended)'; guardian running; well False"
 
@@ -184,8 +193,8 @@ def the_server_is_stopped(stage: Stage) -> str:
 
 def one_of_two_comfyuis_is_away(stage: Stage) -> str:
     stage.worker()
-    engine = stage.engine()
-    stage.set(comfy_url=f"{engine.url},http://127.0.0.1:9")
+    url = stage.engine()
+    stage.set(comfy_url=f"{url},http://127.0.0.1:9")
     return "comfyui running; engine unknown; well True"
 
 
@@ -214,10 +223,21 @@ SITUATIONS: list[Callable[[Stage], str]] = [
 ]
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The note of an engine, as the lab leaves it that started it."""
+    with make_lab(tmp_path_factory.mktemp("shared")) as lab:
+        engine = lab.start_engine()
+        yield lab.paths.data / "engine.json"
+        lab.stop_engine(engine)
+
+
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.__name__)
-def test_health_agrees_with_reality(situation: Callable[[Stage], str], tmp_path: Path) -> None:
+def test_health_agrees_with_reality(
+    situation: Callable[[Stage], str], tmp_path: Path, shared: Path
+) -> None:
     with ExitStack() as stack:
-        stage = Stage(tmp_path, stack)
+        stage = Stage(tmp_path, stack, shared)
         expected = situation(stage)
         report = stage.report()
         for each in expected.split("; "):
@@ -235,9 +255,9 @@ def test_health_agrees_with_reality(situation: Callable[[Stage], str], tmp_path:
                     assert service.remedy
 
 
-def test_the_numbers_of_a_process_are_the_systems_own(tmp_path: Path) -> None:
+def test_the_numbers_of_a_process_are_the_systems_own(tmp_path: Path, shared: Path) -> None:
     with ExitStack() as stack:
-        stage = Stage(tmp_path, stack)
+        stage = Stage(tmp_path, stack, shared)
         worker = stage.worker()
         time.sleep(0.5)
         said = stage.report().worker
@@ -246,9 +266,11 @@ def test_the_numbers_of_a_process_are_the_systems_own(tmp_path: Path) -> None:
     assert 1_000_000 < (said.memory or 0) < 1_000_000_000
 
 
-def test_clocks_that_differ_are_said_and_agreeing_ones_are_not(tmp_path: Path) -> None:
+def test_clocks_that_differ_are_said_and_agreeing_ones_are_not(
+    tmp_path: Path, shared: Path
+) -> None:
     with ExitStack() as stack:
-        stage = Stage(tmp_path, stack)
+        stage = Stage(tmp_path, stack, shared)
         stage.engine()
         report = stage.report()
     assert report.clock.comfyui_s is not None

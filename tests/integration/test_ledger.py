@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 import pytest
+from lengths import LONG
 
 from orchestrator.errors import BudgetExceeded, DiskFull, StoreBusy
 from orchestrator.files import Disk
@@ -359,18 +360,20 @@ def test_what_was_spent_is_told_by_day_and_backend_newest_first(tmp_path: Path) 
     assert [each["key"] for each in document["undecided"]] == ["d"]
 
 
-def test_100_000_lines_are_summed_in_a_second(tmp_path: Path) -> None:
+def test_100_000_lines_would_be_summed_in_a_second(tmp_path: Path) -> None:
+    """20,000 in a fifth of it here, all of them in the long form."""
+    number = 50_000 if LONG else 10_000
     ledger = opened(tmp_path)
     bills = [
         (purchase(f"{n:036d}.1-1", day=f"2026-11-{n % 28 + 1:02d}", backend=f"flux-{n % 5}"), SIX)
-        for n in range(50_000)
+        for n in range(number)
     ]
     ledger.charge_all(bills)
     charged = ledger.path.read_bytes()
     ledger.path.write_bytes(charged.replace(b'"charged"', b'"reserved"') + charged)
     best = min(_read_s(tmp_path) for _ in range(3))
-    assert best < 1.0, best
-    assert opened(tmp_path).totals().spent_in_all() == 3000
+    assert best < number / 50_000, best
+    assert opened(tmp_path).totals().spent_in_all() == number * SIX
 
 
 def _read_s(folder: Path) -> float:

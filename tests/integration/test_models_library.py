@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from lengths import LONG
 from model_files import SD15, SDXL, VAE, safetensors, sparse
 
 from orchestrator.models import Fault, Hashes, Kind, Library
@@ -177,18 +178,20 @@ def test_files_that_come_and_go_meanwhile_stop_nothing(paths: Paths) -> None:
         other.join()
 
 
-def test_a_hundred_files_of_a_gigabyte_are_verified_in_five_seconds(paths: Paths) -> None:
+def test_a_hundred_files_of_a_gigabyte_would_be_verified_in_five_seconds(paths: Paths) -> None:
+    """A fifth of them in one second here, all in the long form."""
+    number = 100 if LONG else 20
     folder = paths.models_root / "checkpoints"
     folder.mkdir()
     shapes = SD15 | {
         f"model.diffusion_model.input_blocks.0.x{n}.weight": (250_000,) for n in range(2000)
     }
-    sparse((folder / f"{number}.safetensors" for number in range(100)), shapes)
+    sparse((folder / f"{each}.safetensors" for each in range(number)), shapes)
     assert (folder / "0.safetensors").stat().st_size > 10**9
     start = time.process_time()  # our own work: what else the machine does meanwhile is not its
     found = Library(paths).files()
-    assert time.process_time() - start < 5.0
-    assert len(found) == 100
+    assert time.process_time() - start < number / 20
+    assert len(found) == number
     assert all(entry.file.is_whole for entry in found)
 
 

@@ -3,12 +3,15 @@ answer as the real ones are documented to."""
 
 from __future__ import annotations
 
-import ast
+import copy
 import json
 import os
+import plistlib
 import sys
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import psutil
 import pytest
@@ -25,148 +28,219 @@ from orchestrator.paths import Paths
 from orchestrator.services import Launchd, Manager, Nssm, Running, Services, Systemd, manager_here
 from orchestrator.settings import Settings
 
-SYSTEMCTL = """
-import os
-verb, units = arguments[1], [a for a in arguments[2:] if not a.startswith("--")]
-folder = os.path.join(os.environ["XDG_CONFIG_HOME"], "systemd", "user")
-assert arguments[0] == "--user"
-if state.get("no bus"):
-    sys.exit("Failed to connect to bus: No medium found")
-there = lambda unit: os.path.exists(os.path.join(folder, unit))
-if verb == "show":
-    unit = units[0]
-    word = state.get(unit, "inactive") if there(unit) else "inactive"
-    word, _, sub = word.partition("/")
-    pid = state["pid"] if word == "active" else 0
-    print("Result=" + ("exit-code" if "fail" in word + sub or "auto" in sub else "success"))
-    print("NRestarts=3" if "auto" in sub else "NRestarts=0")
-    print("LoadState=" + ("loaded" if there(unit) else "not-found"))
-    print("ActiveState=" + word)
-    print("SubState=" + (sub or "dead"))
-    print("MainPID=%d" % pid)
-    print("StateChangeTimestamp=" + ("Sun 2026-11-22 10:00:00 UTC" if os.environ["TZ"] == "UTC" else "?"))
-elif verb in ("start", "restart", "stop", "enable", "disable"):
-    for unit in units:
-        if not there(unit):
-            sys.stderr.write("Failed to %s %s: Unit %s not found.\\n" % (verb, unit, unit))
-            sys.exit(5)
-        if verb in ("start", "restart"):
-            state[unit] = "active/running"
-        if verb == "stop" or "--now" in arguments:
-            state[unit] = "inactive"
-elif verb == "reset-failed":
-    sys.exit(1)
-"""
-LOGINCTL = "print('Linger=' + state.get('linger', 'no'))"
-LAUNCHCTL = """
-verb = arguments[0]
-loaded = state.setdefault("loaded", {})
-if verb == "bootstrap":
-    if state.get("busy", 0):
-        state["busy"] -= 1
-        sys.stderr.write("Bootstrap failed: 37: Operation already in progress\\n")
-        save(); sys.exit(37)
-    import plistlib
-    label = plistlib.load(open(arguments[2], "rb"))["Label"]
-    if label in loaded:
-        sys.stderr.write("Bootstrap failed: 5: Input/output error\\n")
-        sys.exit(5)
-    loaded[label] = "running"
-elif verb in ("bootout", "print", "kickstart"):
-    domain, _, label = arguments[-1].rpartition("/")
-    assert domain == "gui/501", domain
-    if label not in loaded:
-        sys.stderr.write('Could not find service "%s" in domain for user gui: 501\\n' % label)
-        sys.exit(113)
-    if verb == "bootout":
-        del loaded[label]
-    elif verb == "kickstart":
+
+class Call:
+    """One call of a program: what it was given, what it says, and the memory that all of them share."""
+
+    def __init__(self, words: list[str], state: dict[str, Any], **environment: str) -> None:
+        self.words = words
+        self.state = state
+        self.environment = environment
+        self.out = b""
+        self.err = b""
+
+    def say(self, *lines: str) -> None:
+        self.out += "".join(f"{line}\n" for line in lines).encode()
+
+    def fail(self, code: int, line: str = "") -> NoReturn:
+        self.err += f"{line}\n".encode() if line else b""
+        raise Ended(code)
+
+
+class Ended(Exception):
+    """A program's end before its last line, with the exit code."""
+
+
+def systemctl(call: Call) -> None:
+    state, words = call.state, call.words
+    verb, units = words[1], [word for word in words[2:] if not word.startswith("--")]
+    folder = Path(call.environment["XDG_CONFIG_HOME"], "systemd", "user")
+    assert words[0] == "--user"
+    if state.get("no bus"):
+        call.fail(1, "Failed to connect to bus: No medium found")
+
+    if verb == "show":
+        unit = units[0]
+        there = (folder / unit).exists()
+        word, _, sub = (state.get(unit, "inactive") if there else "inactive").partition("/")
+        call.say(
+            "Result=" + ("exit-code" if "fail" in word + sub or "auto" in sub else "success"),
+            "NRestarts=3" if "auto" in sub else "NRestarts=0",
+            "LoadState=" + ("loaded" if there else "not-found"),
+            f"ActiveState={word}",
+            f"SubState={sub or 'dead'}",
+            f"MainPID={state['pid'] if word == 'active' else 0}",
+            "StateChangeTimestamp="
+            + ("Sun 2026-11-22 10:00:00 UTC" if call.environment["TZ"] == "UTC" else "?"),
+        )
+    elif verb in ("start", "restart", "stop", "enable", "disable"):
+        for unit in units:
+            if not (folder / unit).exists():
+                call.fail(5, f"Failed to {verb} {unit}: Unit {unit} not found.")
+            if verb in ("start", "restart"):
+                state[unit] = "active/running"
+            if verb == "stop" or "--now" in words:
+                state[unit] = "inactive"
+    elif verb == "reset-failed":
+        call.fail(1)
+
+
+def loginctl(call: Call) -> None:
+    call.say("Linger=" + call.state.get("linger", "no"))
+
+
+def launchctl(call: Call) -> None:
+    state, verb = call.state, call.words[0]
+    loaded = state.setdefault("loaded", {})
+    if verb == "bootstrap":
+        if state.get("busy", 0):
+            state["busy"] -= 1
+            call.fail(37, "Bootstrap failed: 37: Operation already in progress")
+        label = plistlib.loads(Path(call.words[2]).read_bytes())["Label"]
+        if label in loaded:
+            call.fail(5, "Bootstrap failed: 5: Input/output error")
         loaded[label] = "running"
-    else:
-        runs = loaded[label] == "running"
-        print("gui/501/%s = {" % label)
-        print("\\tactive count = 1\\n\\tpath = /Users/x\\n\\tstate = " + ("running" if runs else "spawn scheduled"))
-        print("\\tenvironment = {\\n\\t\\tpid = 4\\n\\t}")
-        if runs:
-            print("\\tpid = %d" % state["pid"])
-        print("\\tlast exit code = " + ("(never exited)" if runs else "1"))
-        print("}")
+    elif verb in ("bootout", "print", "kickstart"):
+        domain, _, label = call.words[-1].rpartition("/")
+        assert domain == "gui/501", domain
+        if label not in loaded:
+            call.fail(113, f'Could not find service "{label}" in domain for user gui: 501')
+        if verb == "bootout":
+            del loaded[label]
+        elif verb == "kickstart":
+            loaded[label] = "running"
+        else:
+            runs = loaded[label] == "running"
+            call.say(
+                f"gui/501/{label} = {{",
+                "\tactive count = 1\n\tpath = /Users/x",
+                "\tstate = " + ("running" if runs else "spawn scheduled"),
+                "\tenvironment = {\n\t\tpid = 4\n\t}",
+                *([f"\tpid = {state['pid']}"] if runs else []),
+                "\tlast exit code = " + ("(never exited)" if runs else "1"),
+                "}",
+            )
+
+
+def nssm(call: Call) -> None:
+    verb, name, *rest = call.words
+    known = call.state.setdefault("services", {})
+
+    def say(text: str, code: int = 0) -> None:
+        said = (text + "\r\n").encode("utf-16-le")  # as nssm does
+        if code:
+            call.err += said
+            raise Ended(code)
+        call.out += said
+
+    if verb == "install":
+        if name in known:
+            say(
+                "Error creating service!\r\nCreateService(): The specified service already exists.",
+                5,
+            )
+        known[name] = {"state": "SERVICE_STOPPED", "Application": [rest[0]]}
+        say(f'Service "{name}" installed successfully!')
+    if name not in known:
+        say(
+            "Can't open service!\r\n"
+            "OpenService(): The specified service does not exist as an installed service.",
+            3,
+        )
+    service = known[name]
+    if verb == "status":
+        say(service["state"])
+    elif verb == "set":
+        service[rest[0]] = rest[1:]
+        say(f'Set parameter "{rest[0]}" for service "{name}".')
+    elif verb == "get":
+        say("\r\n".join(service.get(rest[0], [])))
+    elif verb in ("start", "restart"):
+        if verb == "start" and service["state"] == "SERVICE_RUNNING":
+            say(f"{name}: START: An instance of the service is already running.", 1)
+        service["state"] = "SERVICE_RUNNING"
+        say(f"{name}: START: The operation completed successfully.")
+    elif verb == "stop":
+        service["state"] = "SERVICE_STOPPED"
+        say(f"{name}: STOP: The operation completed successfully.")
+    elif verb == "remove":
+        assert rest[0] == "confirm"
+        del known[name]
+        say(f'Service "{name}" removed successfully!')
+
+
+def sc(call: Call) -> None:
+    call.say(
+        f"\nSERVICE_NAME: {call.words[1]}\n        STATE              : 4  RUNNING",
+        f"        PID                : {call.state['pid']}\n        FLAGS              :",
+    )
+
+
+# called hundreds of times: a shell asks these tests what to say, as its own words, which starts no Python
+FRAME = """#!/bin/sh
+printf '%s\\0' $(($# + 3)) {name} "$TZ" "$XDG_CONFIG_HOME" "$@" > '{calls}'
+read -r answer < '{answers}'
+eval "$answer"
 """
-NSSM = """
-verb, name = arguments[0], arguments[1]
-known = state.setdefault("services", {})
-def say(text, code=0):
-    out = sys.stdout if not code else sys.stderr
-    out.buffer.write((text + "\\r\\n").encode("utf-16-le"))  # as nssm does
-    out.flush(); save(); sys.exit(code)
-if verb == "install":
-    if name in known:
-        say("Error creating service!\\r\\nCreateService(): The specified service already exists.", 5)
-    known[name] = {"state": "SERVICE_STOPPED", "Application": [arguments[2]]}
-    say("Service \\"%s\\" installed successfully!" % name)
-if name not in known:
-    say("Can't open service!\\r\\nOpenService(): The specified service does not exist as an installed service.", 3)
-service = known[name]
-if verb == "status":
-    say(service["state"])
-elif verb == "set":
-    service[arguments[2]] = arguments[3:]
-    say("Set parameter \\"%s\\" for service \\"%s\\"." % (arguments[2], name))
-elif verb == "get":
-    say("\\r\\n".join(service.get(arguments[2], [])))
-elif verb in ("start", "restart"):
-    if verb == "start" and service["state"] == "SERVICE_RUNNING":
-        say(name + ": START: An instance of the service is already running.", 1)
-    service["state"] = "SERVICE_RUNNING"
-    say(name + ": START: The operation completed successfully.")
-elif verb == "stop":
-    service["state"] = "SERVICE_STOPPED"
-    say(name + ": STOP: The operation completed successfully.")
-elif verb == "remove":
-    assert arguments[2] == "confirm"
-    del known[name]
-    say("Service \\"%s\\" removed successfully!" % name)
-"""
-SC = """
-print("\\nSERVICE_NAME: %s\\n        STATE              : 4  RUNNING" % arguments[1])
-print("        PID                : %d\\n        FLAGS              :" % state["pid"])
-"""
-# started hundreds of times: it imports as little as it can, so its memory is a Python literal
-FRAME = """#!{python} -IS
-import sys
-arguments = sys.argv[1:]
-file = {file!r}
-with open(file, encoding="utf-8") as opened:
-    state = eval(opened.read())
-state["calls"].append([{name!r}, *arguments])
-def save():
-    with open(file, "w", encoding="utf-8") as opened:
-        opened.write(repr(state))
-{body}
-save()
-"""
+
+
+def octal(data: bytes) -> str:
+    return "".join(f"\\{byte:03o}" for byte in data)
 
 
 class StandIns:
-    """Programs on PATH with one memory."""
+    """Programs on PATH with one memory. One call is answered at a time."""
 
-    def __init__(self, folder: Path, **programs: str) -> None:
-        self._file = folder / "state.txt"
-        self.write(pid=os.getpid(), calls=[])
-        for name, body in programs.items():
-            path = folder / name
-            path.write_text(
-                FRAME.format(python=sys.executable, file=str(self._file), name=name, body=body)
-            )
-            path.chmod(0o755)
+    def __init__(self, folder: Path, *programs: Callable[[Call], None]) -> None:
+        self._programs = {program.__name__: program for program in programs}
+        self._state: dict[str, Any] = {"pid": os.getpid(), "calls": []}
+        pipes = [folder / ".calls", folder / ".answers"]
+        for pipe in pipes:
+            os.mkfifo(pipe)
+        # for reading and writing: so neither end ever waits for the other, and none is ever the last
+        self._calls, self._answers = (os.open(pipe, os.O_RDWR) for pipe in pipes)
+        for name in self._programs:
+            text = FRAME.format(name=name, calls=pipes[0], answers=pipes[1])
+            (folder / name).write_text(text)
+            (folder / name).chmod(0o755)
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def close(self) -> None:
+        os.write(self._calls, b"0\0")
+        self._thread.join()
+        os.close(self._calls)
+        os.close(self._answers)
+
+    def _serve(self) -> None:
+        """Each call is the number of its words and the words; a call of no words is the last."""
+        said = b""
+        while said != b"0\0":
+            number, _, rest = said.partition(b"\0")
+            if number and rest.count(b"\0") >= int(number):
+                *words, said = rest.split(b"\0", int(number))
+                os.write(self._answers, self._answer(*(word.decode() for word in words)).encode())
+            else:
+                said += os.read(self._calls, 1 << 16)
+
+    def _answer(self, name: str, zone: str, config: str, *words: str) -> str:
+        """What the shell shall do, in one line."""
+        self._state["calls"].append([name, *words])
+        call = Call(list(words), self._state, TZ=zone, XDG_CONFIG_HOME=config)
+        code = 0
+        try:
+            self._programs[name](call)
+        except Ended as ended:
+            (code,) = ended.args
+        except (AssertionError, LookupError, OSError) as error:
+            call.err, code = repr(error).encode(), 70
+        return f"printf '{octal(call.out)}'; printf '{octal(call.err)}' >&2; exit {code}\n"
 
     def read(self) -> dict[str, Any]:
-        said: dict[str, Any] = ast.literal_eval(self._file.read_text("utf-8"))
-        return said
+        return copy.deepcopy(self._state)
 
     def write(self, **state: Any) -> None:
-        before = self.read() if self._file.exists() else {}
-        self._file.write_text(repr({**before, **state}), "utf-8")
+        self._state.update(state)
 
     def changes(self) -> list[list[str]]:
         """What was called, without questions."""
@@ -175,15 +249,15 @@ class StandIns:
 
 
 @pytest.fixture
-def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIns:
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIns]:
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("USER", "artist")
-    return StandIns(
-        folder, systemctl=SYSTEMCTL, loginctl=LOGINCTL, launchctl=LAUNCHCTL, nssm=NSSM, sc=SC
-    )
+    stand_ins = StandIns(folder, systemctl, loginctl, launchctl, nssm, sc)
+    yield stand_ins
+    stand_ins.close()
 
 
 @pytest.fixture

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from nbformat.v4 import new_notebook
 from traitlets.config import Config
-from voila.exporter import VoilaExporter
-from voila.paths import collect_template_paths
 
 from orchestrator.server import pages
 from orchestrator.server.pages import PAGES, TEMPLATE
@@ -39,6 +37,10 @@ asyncio.run(visit())
 
 
 def test_templates_are_compiled_for_the_first_visitor_and_used_for_all() -> None:
+    # a second to import: not in every process that only looks which tests there are
+    from voila.exporter import VoilaExporter
+    from voila.paths import collect_template_paths
+
     config = Config()
     pages.configure(config, list(PAGES))
     found = collect_template_paths(["voila", "nbconvert"], TEMPLATE)

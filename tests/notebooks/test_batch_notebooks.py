@@ -1,17 +1,17 @@
-"""The notebooks of many jobs, by papermill alone: each in an empty lab of its own, without a server."""
+"""The notebooks of many jobs: each in an empty lab of its own, without a server."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import io
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-import papermill
 import pytest
+from jupyter_core.utils import run_sync
+from kernels import Kernel, parameterized
+from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
 
 from orchestrator import Lab, Status
@@ -20,37 +20,9 @@ from orchestrator.batch.report import Report
 from orchestrator.errors import RequestInvalid
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
-# the command, without the check of international addresses that jsonschema builds for seconds if it can
-PAPERMILL = """
-import sys
-sys.modules["rfc3987_syntax"] = None
-from papermill.cli import papermill
-papermill()
-"""
 SMALL = {"width": 64, "height": 64, "steps": 1}
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of the Jupyter libraries are not ours
-
-
-@pytest.fixture
-def lab_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A lab that the kernels of this test find, without anybody's services or keys."""
-    for variable in ("COMFY_URL", "BFL_API_KEY", "BFL_BASE_URL"):
-        monkeypatch.delenv(variable, raising=False)
-    file = tmp_path / "paths.json"
-    file.write_text("{}")
-    monkeypatch.setenv("ORCHESTRATOR_PATHS", str(file))
-    return file
-
-
-def executed(notebook: str, folder: Path, **parameters: Any) -> Any:
-    return papermill.execute_notebook(
-        str(NOTEBOOKS / notebook),
-        str(folder / f"done-{notebook}"),
-        parameters=parameters,
-        progress_bar=False,
-        cwd=str(folder),
-    )
 
 
 def shown(notebook: Any, cell_id: str) -> list[Any]:
@@ -62,11 +34,11 @@ def picture(output: Any) -> Image.Image:
 
 
 def test_a_grid_is_a_picture_for_each_pair_of_values_a_plot_and_a_comparison(
-    lab_file: Path, tmp_path: Path
+    lab_file: Path, kernel: Kernel
 ) -> None:
-    done = executed(
-        "grid.ipynb", tmp_path, x_values=[4, 9], y_values=[1, 2, 3], settings=SMALL, name="xy"
-    )
+    values = {"x_values": [4, 9], "y_values": [1, 2, 3]}
+    file = NOTEBOOKS / "grid.ipynb"
+    done = kernel.run(parameterized(file, **values, settings=SMALL, name="xy"), lab_file)
     (sheet,), (plot,), (view,) = (shown(done, cell) for cell in ("sheet", "plot", "compare"))
     assert picture(sheet).width > 2 * 192
     assert len(picture(plot).convert("RGB").getcolors(1 << 20) or []) > 10
@@ -81,10 +53,10 @@ def test_a_grid_is_a_picture_for_each_pair_of_values_a_plot_and_a_comparison(
         assert frame["distance"].iloc[0] == 0
 
 
-def test_backends_are_compared_by_what_they_took_and_made(lab_file: Path, tmp_path: Path) -> None:
-    done = executed(
-        "compare-backends.ipynb", tmp_path, backends=["sd15", "sd35"], seeds=1, settings=SMALL
-    )
+def test_backends_are_compared_by_what_they_took_and_made(lab_file: Path, kernel: Kernel) -> None:
+    file = NOTEBOOKS / "compare-backends.ipynb"
+    given = {"backends": ["sd15", "sd35"], "seeds": 1, "settings": SMALL}
+    done = kernel.run(parameterized(file, **given), lab_file)
     (numbers,) = shown(done, "numbers")
     assert "sd15" in numbers.data["text/plain"]
     assert "sd35" in numbers.data["text/plain"]
@@ -95,14 +67,14 @@ def test_backends_are_compared_by_what_they_took_and_made(lab_file: Path, tmp_pa
         assert batch.progress().counts == {Status.DONE: 2}
 
 
-def test_a_report_tells_what_failed_with_its_remedy(lab_file: Path, tmp_path: Path) -> None:
+def test_a_report_tells_what_failed_with_its_remedy(lab_file: Path, kernel: Kernel) -> None:
     with Lab.open(lab_file) as lab:
         lab.grid("a fox", seed=[1, 2], **SMALL).submit().cancel()
         lab.grid("<b>an owl</b>", checkpoint="nobody-has-this.safetensors", **SMALL).submit()
         (failing,) = (job for job in lab.page()[0] if job.status is Status.QUEUED)
         work_off(lab)
         assert lab.job(failing.id).status is Status.FAILED
-    done = executed("report.ipynb", tmp_path, period="all", rows=2)
+    done = kernel.run(parameterized(NOTEBOOKS / "report.ipynb", period="all", rows=2), lab_file)
     (failures,) = shown(done, "failures")
     assert "checkpoint" in failures.data["text/html"]
     assert shown(done, "history")[0].data["text/html"].count("<tr") == 3
@@ -130,19 +102,27 @@ def work_off(lab: Lab) -> None:
     asyncio.run(work())
 
 
-def test_two_runs_of_one_notebook_at_once_double_nothing(lab_file: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", PAPERMILL, str(NOTEBOOKS / "batch.ipynb")]
-    options = ["-p", "seeds", "3", "-p", "width", "64", "-p", "height", "64", "-p", "steps", "1"]
-    runs = [
-        subprocess.Popen(
-            [*command, str(tmp_path / f"{number}.ipynb"), "--log-level", "ERROR", *options],
-            stderr=subprocess.PIPE,
-            cwd=tmp_path,
+def test_two_runs_of_one_notebook_at_once_double_nothing(lab_file: Path, kernel: Kernel) -> None:
+    kernels = [kernel, Kernel()]
+    imported = "from orchestrator import Lab\nLab.open().close()"
+
+    async def both() -> None:
+        await asyncio.gather(
+            *(
+                each.execute(new_notebook(cells=[new_code_cell(imported)]), lab_file)
+                for each in kernels
+            )
         )
-        for number in range(2)
-    ]
-    said = [run.communicate(timeout=120)[1] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0], said
+        given = {"seeds": 3, "width": 64, "height": 64, "steps": 1}
+        batches = [parameterized(NOTEBOOKS / "batch.ipynb", **given) for _ in kernels]
+        await asyncio.gather(
+            *(each.execute(batch, lab_file) for each, batch in zip(kernels, batches, strict=True))
+        )
+
+    try:
+        run_sync(both)()
+    finally:
+        kernels[1].end()
     with Lab.open(lab_file) as lab:
         jobs, total = lab.page()
         assert total == 6

@@ -11,7 +11,7 @@ from typing import Any
 import nbformat
 import papermill
 import pytest
-from nbclient import NotebookClient
+from kernels import Kernel
 from PIL import Image
 
 from orchestrator import Lab, Status
@@ -27,17 +27,6 @@ print(page.heartbeat.beat, [row["status"] for row in page.queue.rows])
 """
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of the Jupyter libraries are not ours
-
-
-@pytest.fixture
-def lab_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A lab that the kernels of this test find, without anybody's services or keys."""
-    for variable in ("COMFY_URL", "BFL_API_KEY", "BFL_BASE_URL"):
-        monkeypatch.delenv(variable, raising=False)
-    file = tmp_path / "paths.json"
-    file.write_text("{}")
-    monkeypatch.setenv("ORCHESTRATOR_PATHS", str(file))
-    return file
 
 
 def outputs(notebook: Any, cell_id: str) -> list[Any]:
@@ -69,33 +58,8 @@ def test_the_quickstart_makes_a_picture_that_its_parameters_and_seed_repeat(
     }
 
 
-def run_with(source: str, last: str, folder: Path) -> Any:
-    """Run a notebook with one more cell; returns what that cell printed."""
-    notebook = nbformat.read(ROOT / source, as_version=4)
-    notebook.cells.append(nbformat.v4.new_code_cell(last, id="last"))
-    NotebookClient(
-        notebook, timeout=60, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
-    ).execute()
-    return notebook
-
-
-def test_the_dashboard_s_tasks_live_on_after_its_cells(lab_file: Path, tmp_path: Path) -> None:
-    with Lab.open(lab_file) as lab:
-        lab.submit("a fox", hold=True)
-    notebook = run_with("dashboards/index.ipynb", TASKS_ALIVE, tmp_path)
-    (printed,) = outputs(notebook, "last")
-    tasks, said = printed.text.splitlines()
-    done = json.loads(tasks)
-    for view in ("ServiceCards", "NewestImages", "QueuePanel"):
-        assert done[f"{view} follows the lab"] is False
-    assert done["Heartbeat"] is False
-    beats, _, rows = said.partition(" ")
-    assert int(beats) >= 1
-    assert rows == "['created']"
-
-
 def test_a_job_in_a_notebook_shows_live_and_a_finished_one_its_picture(
-    lab_file: Path, tmp_path: Path
+    lab_file: Path, kernel: Kernel
 ) -> None:
     source = """
 from orchestrator import Lab
@@ -107,7 +71,24 @@ async with lab.worker():
 display(done)
 """
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source, id="only")])
-    NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    kernel.run(notebook, lab_file)
     shown = [set(output.data) for output in outputs(notebook, "only")]
     assert "application/vnd.jupyter.widget-view+json" in shown[0]
     assert "image/png" in shown[1]
+
+
+def test_the_dashboard_s_tasks_live_on_after_its_cells(lab_file: Path, kernel: Kernel) -> None:
+    with Lab.open(lab_file) as lab:
+        lab.submit("a fox", hold=True)
+    notebook = nbformat.read(ROOT / "dashboards" / "index.ipynb", as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell(TASKS_ALIVE, id="last"))
+    kernel.run(notebook, lab_file)
+    (printed,) = outputs(notebook, "last")
+    tasks, said = printed.text.splitlines()
+    done = json.loads(tasks)
+    for view in ("ServiceCards", "NewestImages", "QueuePanel"):
+        assert done[f"{view} follows the lab"] is False
+    assert done["Heartbeat"] is False
+    beats, _, rows = said.partition(" ")
+    assert int(beats) >= 1
+    assert rows == "['created']"

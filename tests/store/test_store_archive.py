@@ -1,6 +1,6 @@
 """The archive: pages, counts and cold starts with many finished jobs.
 
-10,000 here, 100,000 in the long form (`LAB_LONG=1 pytest tests/store`).
+3,000 here, 100,000 in the long form (`LAB_LONG=1 pytest tests/store`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from workbench import START, finish, make_job, opened, put_file, take
 
 from orchestrator.jobs import Status
 
-JOBS = 100_000 if LONG else 10_000
+JOBS = 100_000 if LONG else 3_000
 MONTHS = ("2026-09", "2026-10", "")
 STATUSES = (Status.DONE, Status.FAILED, Status.DONE)
 ROUNDS = 9

@@ -37,7 +37,7 @@ def test_a_disk_that_leaves_out_a_precaution_is_found_out(
     tmp_path: Path, careless: type[RecordingDisk]
 ) -> None:
     life = together(tmp_path / "was", careless())
-    assert violations(life, tmp_path / "was", tmp_path / "after")[1]
+    assert violations(life, tmp_path / "was", tmp_path / "after", enough=1)[1]
 
 
 def test_the_folder_is_waited_for_once_for_all_of_them(tmp_path: Path) -> None:

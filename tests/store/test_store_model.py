@@ -22,7 +22,7 @@ from orchestrator.store.workers import Observer
 
 EXAMPLES = int(os.environ.get("STORE_EXAMPLES", "60" if LONG else "20"))
 STEPS = 50
-REQUIRED = 9  # of the eleven mutants below
+REQUIRED = 9 if LONG else 4  # of the eleven mutants below
 LIFE = settings(
     max_examples=EXAMPLES,
     stateful_step_count=STEPS,

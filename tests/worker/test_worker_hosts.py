@@ -108,7 +108,7 @@ async def test_jobs_spread_by_the_speed_of_the_servers(tmp_path: Path) -> None:
         speeds = (1.0, 2.0, 4.0)
         for engine, speed in zip(lab.engines, speeds, strict=True):
             engine.faults.step_delay_s = 0.8 / speed
-        jobs = [await lab.submit(f"fox {n}", seed=n) for n in range(42)]
+        jobs = [await lab.submit(f"fox {n}", seed=n) for n in range(28)]
         async with lab.worker():
             ended = await lab.ended(*jobs)
         assert all(job.status is Status.DONE for job in ended)
@@ -123,7 +123,7 @@ async def test_a_server_that_dies_loses_no_job_and_none_is_painted_twice(tmp_pat
     async with workshop(tmp_path, engines=3) as lab:
         for engine in lab.engines:
             engine.faults.step_delay_s = 0.05
-        jobs = [await lab.submit(f"fox {n}", seed=n) for n in range(40)]
+        jobs = [await lab.submit(f"fox {n}", seed=n) for n in range(20)]
         async with lab.worker():
             await until(lambda: len(lab.engines[0].ledger.entries) > 3)
             await lab.engines[0].stop()

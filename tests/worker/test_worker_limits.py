@@ -60,9 +60,9 @@ async def test_jobs_spread_over_the_servers_there_are(tmp_path: Path) -> None:
 @in_loop
 async def test_an_account_never_has_more_than_24_tasks_of_all_workers(tmp_path: Path) -> None:
     async with workshop(tmp_path) as shop:
-        shop.bfl.picture_s = 3
+        shop.bfl.picture_s = 2.5
         handles = [await shop.paid(f"fox {n}") for n in range(30)]
-        async with shop.worker(), shop.worker():
+        async with shop.worker(bfl_poll_s=0.6), shop.worker(bfl_poll_s=0.6):
             jobs = await shop.ended(*handles)
     assert [job.status for job in jobs] == [Status.DONE] * 30
     assert shop.bfl.most_active == 24
