@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -31,6 +32,7 @@ EVENLY = ["-n", "3", "--dist", "worksteal"]  # of three on two cores, one mostly
 BY_FILE = ["-n", "2", "--dist", "loadfile"]  # those of a file share a lab, a browser or a kernel
 # plugins that no test here uses, and that take seconds of every process to import
 BARE = ["-p", "no:nbval", "-p", "no:schemathesis"]
+ASIDE = {"types"}  # on one processor, while the next check goes on
 CHECKS: dict[str, list[str]] = {
     "format": ["ruff", "format", "--check", "."],
     "lint": ["ruff", "check", "."],
@@ -62,10 +64,41 @@ def quick_place() -> str | None:
     return str(memory) if free > 6_000_000_000 and may_run else None
 
 
-def run(*command: str, environment: dict[str, str]) -> int:
-    """Run a module of this Python; returns its exit code."""
-    done = subprocess.run([PYTHON, "-m", *command], cwd=ROOT, env=environment, check=False)
-    return done.returncode
+class Check:
+    """One of the checks: begun when it is made. What goes on beside another says nothing before that one is over."""
+
+    def __init__(self, name: str, environment: dict[str, str], lab: Path) -> None:
+        self.name = name
+        self._command = list(CHECKS[name])
+        self._environment = environment
+        self._is_tests = name.startswith("tests")
+        if self._is_tests:
+            self._command += ["-o", f"cache_dir={lab / 'cache'}"]
+        self._heading = f"── {name}: {' '.join(CHECKS[name])}"
+        self._began = time.monotonic()
+        if name in ASIDE:
+            self._said = lab / f"{name}.txt"
+            with self._said.open("wb") as said:
+                self._process = self._run(self._command, stdout=said, stderr=said)
+        else:
+            print(self._heading, flush=True)
+            self._process = self._run(self._command)
+
+    def _run(self, command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        command = [PYTHON, "-m", *command]
+        return subprocess.Popen(command, cwd=ROOT, env=self._environment, **options)
+
+    def passes(self) -> bool:
+        """Whether it passes, when it has ended."""
+        code = self._process.wait()
+        if self.name in ASIDE:
+            print(self._heading, self._said.read_text("utf-8", "replace"), sep="\n", flush=True)
+        if code == TESTS_FAILED and self._is_tests:
+            print(f"── {self.name}: those that failed, once more and alone", flush=True)
+            again = [word for word in self._command if word not in {*EVENLY, *BY_FILE}]
+            code = self._run([*again, "--last-failed"]).wait()
+        print(f"── {self.name}: {time.monotonic() - self._began:.0f} s\n", flush=True)
+        return code == 0
 
 
 def main() -> int:
@@ -87,19 +120,16 @@ def main() -> int:
             "ORCHESTRATOR_CLUSTER",
         ):
             environment.pop(variable, None)  # nobody's servers or money are for tests
-        for name, command in CHECKS.items():
-            print(f"── {name}: {' '.join(command)}", flush=True)
-            began = time.monotonic()
-            cache = ["-o", f"cache_dir={lab}/cache"] if name.startswith("tests") else []
-            here = environment | ({"TMPDIR": lab} if name == "tests" else {})
-            code = run(*command, *cache, environment=here)
-            if code == TESTS_FAILED and cache:
-                print(f"── {name}: those that failed, once more and alone", flush=True)
-                again = [word for word in command if word not in {*EVENLY, *BY_FILE}]
-                code = run(*again, *cache, "--last-failed", environment=here)
-            print(f"── {name}: {time.monotonic() - began:.0f} s\n", flush=True)
-            if code:
-                failed.append(name)
+        if place is not None:
+            environment["TMPDIR"] = lab
+        aside: list[Check] = []
+        for name in CHECKS:
+            check = Check(name, environment, Path(lab))
+            if name in ASIDE:
+                aside.append(check)
+                continue
+            failed += [each.name for each in [check, *aside] if not each.passes()]
+            aside.clear()
     print(f"failed: {', '.join(failed)}" if failed else "all checks passed")
     return len(failed)
 
