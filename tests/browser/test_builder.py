@@ -156,15 +156,8 @@ def run_and_see(page: Page) -> None:
 
 
 def test_a_graph_is_built_by_keys_alone_saved_run_and_its_picture_seen(
-    browser: BrowserContext, served: ServedLab
+    page: Page, served: ServedLab
 ) -> None:
-    page = visit(browser, served)
-    with nothing_thrown(page):
-        build_by_keys(page, served)
-    page.close()
-
-
-def build_by_keys(page: Page, served: ServedLab) -> None:
     page.locator(".bd-canvas").focus()
     for number, title in enumerate(NODES, start=1):
         page.keyboard.press("a")

@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 MISSING = "these tests need Chromium at hand (apt-get install chromium) and the package playwright"
 DESKTOP = {"width": 1280, "height": 860}
-# nothing that asks somebody else's server for anything, and no process for what nobody looks at
+# nothing that asks somebody else's server for anything
 SWITCHES = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync "
-    "--disable-features=PreloadTopChromeWebUI,SpareRendererForSitePerProcess"
+    "--disable-component-update --disable-sync"
 )
 
 

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import BrowserContext, Page
 
-GRACE_S = 8.0  # longer than a browser takes from the start of a kernel to its connection
+GRACE_S = 15.0  # longer than a browser takes from the start of a kernel to its connection, on a busy machine
 KERNEL = re.compile(r'"kernelId": "([0-9a-f-]{36})"')
 PAINT_MS = 60_000  # a second or two on a quiet machine
-LEAVE_S = 30.0
+LEAVE_S = 60.0
 
 
 @dataclass

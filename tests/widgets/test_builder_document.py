@@ -347,3 +347,23 @@ def test_two_pages_that_begin_at_once_are_both_shown_the_file(
     with make_lab(tmp_path) as lab:
         last = asyncio.run(both(lab))
     assert [json.loads(each["text"])["of"] for each in last] == [1, 1]
+
+
+def test_a_test_run_is_followed_although_the_one_before_was_just_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(monkeypatch)
+
+    async def followed(lab: Lab) -> str:
+        before, now = (lab.submit(prompt, hold=True) for prompt in ("before", "now"))
+        builder = Builder(lab)
+        builder.run = run_state(before, None, {})
+        looks = asyncio.create_task(builder.refresh())
+        await asyncio.sleep(0)  # it has begun
+        builder.run = run_state(now, None, {})
+        await looks
+        builder.close()
+        return str(builder.run["prompt"])
+
+    with make_lab(tmp_path) as lab:
+        assert asyncio.run(followed(lab)) == "now"

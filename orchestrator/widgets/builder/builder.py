@@ -98,6 +98,8 @@ class Builder(LiveView):
             return
         job: Job = (await asyncio.to_thread(self._lab.job, job_id)).job
         progress = await asyncio.to_thread(self._lab.store.progress.read, job_id)
+        if self.run.get("job") != job_id:
+            return  # another was begun meanwhile
         places = self._places.get(job_id, {})
         with self.hold_sync():
             self.preview = (progress.preview if progress else None) or b""
