@@ -9,6 +9,7 @@ import functools
 import multiprocessing
 import os
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 
 COLUMNS = "200"  # of a terminal, so that no table is cut: Rich looks when it is imported
 _preloaded: list[str] = []
+_lock = threading.Lock()  # two tests' threads may want the first process
 
 
 def preload(*modules: str) -> None:
@@ -24,8 +26,13 @@ def preload(*modules: str) -> None:
     _preloaded.extend(modules)
 
 
-@functools.cache
 def _processes() -> Any:
+    with _lock:
+        return _started()
+
+
+@functools.cache
+def _started() -> Any:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     from multiprocessing.forkserver import ensure_running

@@ -74,12 +74,15 @@ def test_jobs_that_are_killed_half_way_go_on_where_they_were(tmp_path: Path) -> 
             prompts = lab.paths.file.parent / "prompts.txt"
             prompts.write_text("\n".join(f"a fox, number {n}" for n in range(6)))
             asked = (str(NOTEBOOKS / "batch.ipynb"), "-p", f"prompts={prompts}", "-p", "seeds=4")
+            # the engine is in this loop: it cannot paint them all before somebody looks
+            engine.faults.step_delay_s = 0.1
             first = await begun(lab, engine, *asked, *SMALL)
             async with asyncio.timeout(PATIENCE_S):
                 while done(lab) < 6:
                     await asyncio.sleep(0.02)
             os.killpg(first.pid, signal.SIGKILL)
             await first.communicate()
+            engine.faults.step_delay_s = 0.0
             before = done(lab)
             assert before < 24
             made = [entry.prompt_id for entry in engine.ledger.entries]

@@ -53,7 +53,6 @@ def in_vain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InVain]:
     asked = ("generate", "x", "--wait", "--json")
     nobody = "http://127.0.0.1:9"
     secret = {"BFL_API_KEY": KEY, "BFL_BASE_URL": nobody, "LOG_LEVEL": "DEBUG"}
-    call(comfyui, "--version")  # forks are first made one at a time
     with ThreadPoolExecutor(2) as pool:
         yield InVain(
             flux,
