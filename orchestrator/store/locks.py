@@ -34,8 +34,9 @@ class ShardLocks:
     def create(self) -> None:
         """Make the lock files, so that a full disk cannot stop a job from being locked."""
         if not (self._folder / SHARDS[-1]).exists():
+            folder = str(self._folder)
             for name in (ARCHIVE, *SHARDS):
-                (self._folder / name).touch()
+                os.close(os.open(os.path.join(folder, name), os.O_WRONLY | os.O_CREAT, 0o666))
 
     def close(self) -> None:
         """Close the lock files."""

@@ -254,9 +254,9 @@ class _Handler(BaseHTTPRequestHandler):
                 if fault.slow_s:
                     time.sleep(fault.slow_s)
                 piece = body[at : min(at + CHUNK_BYTES, end)]
+                self.owner.sent_bytes += len(piece)  # before somebody has them, and looks
                 self.wfile.write(piece)
                 self.wfile.flush()
-                self.owner.sent_bytes += len(piece)
         except OSError:  # who asked is gone
             self.close_connection = True
             return

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
@@ -393,12 +391,3 @@ def test_a_lab_that_cannot_be_read_is_said_and_looked_at_again(lab: Lab) -> None
         assert view.banner == {}
 
     watch(lab, story)
-
-
-def test_the_page_s_kernel_imports_neither_pandas_nor_matplotlib() -> None:
-    code = (
-        "import sys; from orchestrator.widgets import Diagnostics;"
-        "print([m for m in ('pandas', 'matplotlib') if m in sys.modules])"
-    )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == "[]"

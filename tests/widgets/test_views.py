@@ -193,7 +193,8 @@ def test_importing_the_package_and_opening_a_lab_costs_no_widgets() -> None:
 
 def test_a_visitor_s_kernel_does_without_what_only_others_need() -> None:
     code = (
-        "import sys; from orchestrator import Lab; from orchestrator.widgets import Dashboard, JobView;"
+        "import sys; from orchestrator import Lab; "
+        "from orchestrator.widgets import Dashboard, Diagnostics, JobView;"
         "print([m for m in ('pandas', 'matplotlib', 'structlog', 'rich') if m in sys.modules])"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -116,7 +116,7 @@ async def test_a_worker_keeps_the_loop_free_for_others(tmp_path: Path) -> None:
         try:
             lab = shop.lab
             lab.settings = lab.settings.model_copy(update={"comfy_url": process.url})
-            handles = [await shop.submit(f"fox {n}", width=512, height=512) for n in range(12)]
+            handles = [await shop.submit(f"fox {n}", width=512, height=512) for n in range(6)]
             async with shop.worker():
                 await until(lambda: shop.now(handles[0]).status is Status.DONE)
                 longest_s = 0.0
