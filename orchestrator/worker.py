@@ -196,6 +196,7 @@ class Worker:
             return False
         if claim is not None:
             self._start(claim, presence)
+            await asyncio.sleep(0)  # cancelled before it begins, it would hand nothing back
         return claim is not None
 
     def _has_suspect(self) -> bool:
