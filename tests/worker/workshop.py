@@ -78,6 +78,7 @@ class Workshop:
         policy: RetryPolicy = QUICK,
         socket: bool | None = None,
         late_receipt_s: float = 0.5,
+        bfl_poll_s: float = BFL_POLL_S,
         disk: Disk = DISK,
         key: str = KEY,
         budget: Budget | None = None,
@@ -91,7 +92,7 @@ class Workshop:
         bfl = BFL(
             self.bfl.url,
             SecretStr(key),
-            poll_interval_s=BFL_POLL_S,
+            poll_interval_s=bfl_poll_s,
             deadline_s=5.0,
             not_found_s=0.2,
         )
