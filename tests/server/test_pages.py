@@ -86,8 +86,9 @@ def test_the_page_paints_its_frame_before_its_kernel_is_there_and_then_its_widge
 
 
 def test_the_scripts_of_a_page_are_asked_for_while_its_notebook_runs(
-    window: BrowserContext, served: ServedLab
+    visit: Visit, window: BrowserContext, served: ServedLab
 ) -> None:
+    others = served.page_kernels()
     page = window.new_page()
     with served.unopened():
         page.goto(f"{served.url}/?token={TOKEN}", wait_until="commit")
@@ -96,6 +97,8 @@ def test_the_scripts_of_a_page_are_asked_for_while_its_notebook_runs(
               && performance.getEntriesByType("resource").some((each) => /\d+\.voila\.js$/.test(each.name))"""
         )
     painted(page)
+    page.goto("about:blank")
+    until(lambda: served.page_kernels() == others, LEAVE_S)
     page.close()
 
 
