@@ -83,9 +83,9 @@ async def is_cancelled_while_it_runs(on: Stage) -> list[Job]:
 
 async def vanishes(on: Stage) -> list[Job]:
     on.faults.step_delay_s = STEP_S
-    handle = await on.shop.submit(steps=20)
+    handle = await on.shop.submit(steps=150)
     await on.shop.painting(handle)
-    # on the server, and known to be
+    # on the server, and known to be: on a cluster that is written with the next sign of life
     await until(lambda: on.shop.now(handle).attempts[0].phase == "submitted")
     on.faults.step_delay_s = 0.0
     for engine in on.shop.engines:
