@@ -28,20 +28,6 @@
   const AWAY = "The lab does not answer. If it was stopped, start it with “orchestrator up”; this page then says so.";
   const LOCKED = "You are logged out. Reload to log in again.";
 
-  // Loads the page's scripts: soon, but not before the frame is painted; or now, for they wait for the end of loading.
-  let isLoading = false;
-  window.labLoad = (address, { now = false } = {}) => {
-    const begin = () => {
-      if (isLoading) return;
-      isLoading = true;
-      const script = document.createElement("script");
-      script.src = address;
-      document.head.append(script);
-    };
-    if (now) begin();
-    else requestAnimationFrame(() => setTimeout(begin));
-  };
-
   // A kernel that died is taken away by the server, so that one question answers for both ways of losing it.
   window.labWatch = ({ baseUrl, kernelId }) => {
     const banner = document.getElementById("frame-lost");
