@@ -52,8 +52,18 @@ class Zygote:
             "folder": folder,
             "log": str(self._log),
         }
+        asking = asyncio.ensure_future(self._ask(wanted))
+        try:
+            return await asyncio.shield(asking)
+        except (
+            asyncio.CancelledError
+        ):  # its answer must be read all the same: the next one is another's
+            asking.add_done_callback(_drop)
+            raise
+
+    async def _ask(self, wanted: Mapping[str, Any]) -> Fork:
         async with self._lock:
-            process = await self._running(environment)
+            process = await self._running(wanted["environment"])
             try:
                 assert process.stdin is not None
                 assert process.stdout is not None
@@ -144,6 +154,13 @@ class Fork:
     def terminate(self) -> None:
         """As `send_signal`."""
         self.send_signal(15)
+
+
+def _drop(asking: asyncio.Future[Fork]) -> None:
+    """End a process that nobody waits for any more."""
+    if not asking.cancelled() and asking.exception() is None:
+        with contextlib.suppress(ProcessLookupError):
+            asking.result().kill()
 
 
 class ForkedProvisioner(LocalProvisioner):

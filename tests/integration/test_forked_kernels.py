@@ -1,4 +1,4 @@
-"""A page's kernel when there is nothing that it could be forked from."""
+"""Kernels that are forked: which is whose, and what happens when there is nothing that one could be forked from."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import os
 import subprocess
 from pathlib import Path
 
+import psutil
+import pytest
 from jupyter_client import AsyncKernelManager
+from jupyter_client.connect import write_connection_file
 
-from orchestrator.server.forked import ForkedProvisioner, Zygote
+from orchestrator.server.forked import CAN_FORK, ForkedProvisioner, Zygote
 
 
 def test_a_kernel_that_cannot_be_forked_is_started(tmp_path: Path) -> None:
@@ -29,5 +32,39 @@ def test_a_kernel_that_cannot_be_forked_is_started(tmp_path: Path) -> None:
             client.stop_channels()
             await manager.shutdown_kernel(now=True)
         assert not await manager.is_alive()
+
+    asyncio.run(story())
+
+
+@pytest.mark.skipif(not CAN_FORK, reason="here each kernel of a page starts by itself")
+def test_whoever_no_longer_waits_leaves_no_process_and_the_next_gets_its_own(
+    tmp_path: Path,
+) -> None:
+    files = [str(tmp_path / "first.json"), str(tmp_path / "second.json")]
+    for file in files:
+        write_connection_file(file)
+
+    async def story() -> None:
+        zygote = Zygote(tmp_path / "kernels.log")
+        first, second = (
+            asyncio.create_task(
+                zygote.fork(["-f", file], environment=dict(os.environ), folder=str(tmp_path))
+            )
+            for file in files
+        )
+        try:
+            await asyncio.sleep(0)  # it has asked
+            first.cancel()
+            fork = await second
+            assert first.cancelled()
+            assert zygote.pid is not None
+            async with asyncio.timeout(30):
+                while "second.json" not in " ".join(psutil.Process(fork.pid).cmdline()):
+                    await asyncio.sleep(0.02)
+                while [each.pid for each in psutil.Process(zygote.pid).children()] != [fork.pid]:
+                    await asyncio.sleep(0.02)
+        finally:
+            await zygote.end()
+            fork.kill()
 
     asyncio.run(story())
