@@ -53,7 +53,9 @@ def test_whoever_no_longer_waits_leaves_no_process_and_the_next_gets_its_own(
             for file in files
         )
         try:
-            await asyncio.sleep(0)  # it has asked
+            while zygote.pid is None:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # it has asked, and everything is being imported
             first.cancel()
             fork = await second
             assert first.cancelled()
