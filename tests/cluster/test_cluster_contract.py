@@ -83,10 +83,10 @@ async def is_cancelled_while_it_runs(on: Stage) -> list[Job]:
 
 async def vanishes(on: Stage) -> list[Job]:
     on.faults.step_delay_s = STEP_S
-    handle = await on.shop.submit(steps=150)
+    handle = await on.shop.submit(steps=100)
     await on.shop.painting(handle)
-    # on the server, and known to be: on a cluster that is written with the next sign of life
-    await until(lambda: on.shop.now(handle).attempts[0].phase == "submitted")
+    # on the server, and known to be: a cluster's worker says so with the first progress
+    await until(lambda: on.shop.lab.store.progress.read(handle.id))
     on.faults.step_delay_s = 0.0
     for engine in on.shop.engines:
         engine.forget()
