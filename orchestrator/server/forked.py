@@ -55,9 +55,8 @@ class Zygote:
         asking = asyncio.ensure_future(self._ask(wanted))
         try:
             return await asyncio.shield(asking)
-        except (
-            asyncio.CancelledError
-        ):  # its answer must be read all the same: the next one is another's
+        except asyncio.CancelledError:
+            # its answer must be read all the same: the next one is another's
             asking.add_done_callback(_drop)
             raise
 

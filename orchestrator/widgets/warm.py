@@ -8,11 +8,8 @@ from orchestrator.backends import BACKENDS
 from orchestrator.connectors import http
 from orchestrator.widgets.fields import fields_of
 
-VIEWS = (
-    "dashboard",
-    "gallery",
-    "heartbeat",
-)  # the largest share of the pages; all use what these do
+# most of what any page imports, these do
+VIEWS = ("dashboard", "gallery", "heartbeat")
 
 
 def warm_up() -> None:

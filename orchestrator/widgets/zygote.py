@@ -1,7 +1,7 @@
 """The process that the kernels of pages are forked from: `python -m orchestrator.widgets.zygote`.
 
-It has imported what they need, so that one of them starts in a moment and shares with the others the memory that this
-takes (two thirds of it). Chromium and Android start processes so, and call the parent by this name.
+It has imported what they need, so that one of them starts in a moment and shares memory with the others.
+Chromium and Android start processes so, and call the parent by this name.
 
 One JSON object per line comes in: `arguments` of ipykernel, `environment`, `folder`, and `log`, a file. One number per
 line goes out: the kernel's process. When its input ends, it ends; and its kernels, which look at their parent.
@@ -24,9 +24,7 @@ from setproctitle import setproctitle
 def main() -> None:
     """Fork a kernel for each line."""
     asyncio.run(import_all())
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # one for all at this terminal is the server's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's to handle
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # whoever ends is gone at once
     gc.collect()
     gc.freeze()  # a collection would write to all that is shared, and so end the sharing
