@@ -89,13 +89,16 @@ class Engine:
     async def stop(self) -> None:
         """Stop painting, close every connection and remove temporary files."""
         self.stopping.set()
-        self.queue.close()
+        is_at_work = self._server is not None
         if self._server is not None:
+            # first: as with a server that is gone, nobody is told that the prompt was interrupted by somebody
             self._server.stop()
-            await asyncio.to_thread(self._worker.join)
             self.sockets.drop()
             await self._server.close_all_connections()
             self._server = None
+        self.queue.close()
+        if is_at_work:
+            await asyncio.to_thread(self._worker.join)
         self.folders.close()
 
     async def __aenter__(self) -> Engine:

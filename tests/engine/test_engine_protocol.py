@@ -198,6 +198,23 @@ def test_a_running_prompt_is_cancelled_at_its_next_step() -> None:
     )
 
 
+def test_an_engine_that_ends_falls_silent_as_a_real_server_does() -> None:
+    """Whoever heard of an interruption would take it for somebody's wish, and not try again."""
+
+    async def end() -> list[str]:
+        heard = []
+        async with talking(faults=Faults(step_delay_s=30), preview_method="none") as talk:
+            await talk.submit(painting(steps=50))
+            await talk.hear_until("executing", node="3")
+            await talk.engine.stop()
+            with pytest.raises(websockets.ConnectionClosedError):
+                while True:
+                    heard.append(shape(json.loads(await talk.socket.recv())))
+        return heard
+
+    assert "execution_interrupted" not in asyncio.run(end())
+
+
 def test_a_prompt_cancelled_while_it_waits_leaves_no_trace() -> None:
     async def cancel() -> tuple[JSON, int, JSON]:
         async with talking(faults=Faults(step_delay_s=30)) as talk:
