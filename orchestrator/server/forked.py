@@ -22,7 +22,9 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 CAN_FORK = sys.platform == "linux"
 LAUNCHER = "ipykernel_launcher"
 START_S = 60.0  # to import everything, on a machine that has better things to do
+ANSWER_S = 5.0  # once everything is imported; forking takes 20 ms
 STOP_S = 3.0
+SILENT = "the process that page kernels are forked from does not answer"
 
 logger = logging.getLogger(__name__)
 
@@ -30,10 +32,12 @@ logger = logging.getLogger(__name__)
 class Zygote:
     """Starts `orchestrator.widgets.zygote` when a kernel is asked for, and asks it for forks."""
 
-    def __init__(self, log: Path) -> None:
-        """`log`: the file for what kernels say by themselves."""
+    def __init__(self, log: Path, *, answer_s: float = ANSWER_S) -> None:
+        """`log`: the file for what kernels say by themselves; `answer_s`: how long a fork may take, in seconds."""
         self._log = log
+        self._answer_s = answer_s
         self._process: asyncio.subprocess.Process | None = None
+        self._has_answered = False
         self._lock = asyncio.Lock()
         self._forks: list[Fork] = []
 
@@ -45,7 +49,7 @@ class Zygote:
     async def fork(
         self, arguments: Sequence[str], *, environment: Mapping[str, str], folder: str | None
     ) -> Fork:
-        """A new kernel's process. `arguments`: of ipykernel. Raises OSError when there is none to be had."""
+        """A new kernel's process. `arguments`: of ipykernel. Raises OSError when there is none to be had soon."""
         wanted = {
             "arguments": list(arguments),
             "environment": dict(environment),
@@ -53,12 +57,17 @@ class Zygote:
             "log": str(self._log),
         }
         asking = asyncio.ensure_future(self._ask(wanted))
+        seconds = self._answer_s if self._has_answered else START_S
         try:
-            return await asyncio.shield(asking)
+            await asyncio.wait({asking}, timeout=seconds)
         except asyncio.CancelledError:
             # its answer must be read all the same: the next one is another's
             asking.add_done_callback(_drop)
             raise
+        if not asking.done():  # nor is it ended for that: its kernels would end with it
+            asking.add_done_callback(_drop)
+            raise OSError(f"{SILENT} within {seconds:g} s")
+        return asking.result()
 
     async def _ask(self, wanted: Mapping[str, Any]) -> Fork:
         async with self._lock:
@@ -70,16 +79,16 @@ class Zygote:
                 async with asyncio.timeout(START_S):
                     await process.stdin.drain()
                     fork = Fork(int(await process.stdout.readline()))
+                self._has_answered = True
             except (TimeoutError, ValueError, psutil.NoSuchProcess) as error:
                 await self._end()  # its answer would be taken for the next one's
-                raise OSError(
-                    "the process that page kernels are forked from does not answer"
-                ) from error
+                raise OSError(SILENT) from error
         self._forks = [each for each in self._forks if each.poll() is None] + [fork]
         return fork
 
     async def _running(self, environment: Mapping[str, str]) -> asyncio.subprocess.Process:
         if self._process is None or self._process.returncode is not None:
+            self._has_answered = False
             with self._log.open("ab") as log:
                 self._process = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-P", "-m", "orchestrator.widgets.zygote"),
@@ -93,6 +102,7 @@ class Zygote:
 
     async def end(self) -> None:
         """End it, and with it the kernels that are left: their pages have gone, or the server is going."""
+        await self._end()  # whoever waits for its answer need not wait on
         async with self._lock:
             await self._end()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from jupyter_client import AsyncKernelManager
 from jupyter_client.connect import write_connection_file
 
-from orchestrator.server.forked import CAN_FORK, ForkedProvisioner, Zygote
+from orchestrator.server.forked import CAN_FORK, Fork, ForkedProvisioner, Zygote
 
 
 def test_a_kernel_that_cannot_be_forked_is_started(tmp_path: Path) -> None:
@@ -68,5 +69,34 @@ def test_whoever_no_longer_waits_leaves_no_process_and_the_next_gets_its_own(
         finally:
             await zygote.end()
             fork.kill()
+
+    asyncio.run(story())
+
+
+@pytest.mark.skipif(not CAN_FORK, reason="here each kernel of a page starts by itself")
+def test_a_stopped_parent_is_not_waited_for_and_keeps_its_kernels(tmp_path: Path) -> None:
+    async def story() -> None:
+        zygote = Zygote(tmp_path / "kernels.log", answer_s=0.1)
+
+        async def forked(name: str) -> Fork:
+            write_connection_file(str(tmp_path / name))
+            return await zygote.fork(
+                ["-f", str(tmp_path / name)], environment=dict(os.environ), folder=str(tmp_path)
+            )
+
+        try:
+            first = await forked("first.json")
+            assert zygote.pid is not None
+            os.kill(zygote.pid, signal.SIGSTOP)
+            with pytest.raises(OSError, match="does not answer"):
+                await forked("second.json")
+            os.kill(zygote.pid, signal.SIGCONT)
+            third = await forked("third.json")
+            async with asyncio.timeout(30):
+                kernels = {first.pid, third.pid}
+                while {each.pid for each in psutil.Process(zygote.pid).children()} != kernels:
+                    await asyncio.sleep(0.02)
+        finally:
+            await zygote.end()
 
     asyncio.run(story())
