@@ -1,187 +1,34 @@
-"""A job, its attempts, and every move its status may make. Values only: no files, no clock, no network."""
+"""A job and every move its status may make."""
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from typing import Any, Self
+from datetime import UTC, datetime
+from typing import Any
 
 import orjson
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import AwareDatetime, Field, ValidationError
 
-from orchestrator.errors import (
-    CorruptFile,
-    Fenced,
-    InvalidTransition,
-    OrchestratorError,
-    ParamsInvalid,
-    ServiceError,
+from orchestrator.errors import CorruptFile, Fenced, InvalidTransition
+from orchestrator.jobs.ids import new_id
+from orchestrator.jobs.limits import MAX_DEPTH, check_params, check_prompt, fits
+from orchestrator.jobs.status import TERMINAL, TRANSITIONS, Phase, Status
+from orchestrator.jobs.values import (
+    Attempt,
+    Backoff,
+    Cost,
+    Failure,
+    Lease,
+    Resolved,
+    Result,
+    Value,
+    one_line,
 )
 
-MAX_PROMPT = 10_000  # characters; longer ones are a pasted file, not a prompt
-MAX_PARAMS = 64_000  # bytes of JSON
-MAX_DEPTH = (
-    100  # JSON values inside each other; what is read must be writable, and both sides have limits
-)
 MAX_LOGS = 30  # newest lines kept in the job file, which should stay under 4 kB
 MAX_LOG_LINE = 300  # characters
 MAX_PRIORITY = 1000
 MAX_CRASHES = 5  # workers that may die on one job before it is given up
-NAMESPACE = uuid.UUID("5b0f7d5c-6c3e-5e0b-9d52-3d1f0c8f0a11")  # of the prompt ids derived from jobs
-
-
-class Status(StrEnum):
-    """Where a job stands. CREATED is a draft while `hold` is set; otherwise a worker takes it like QUEUED."""
-
-    CREATED = "created"
-    QUEUED = "queued"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-TERMINAL = frozenset({Status.DONE, Status.FAILED, Status.CANCELLED})
-TRANSITIONS: Mapping[Status, frozenset[Status]] = {
-    Status.CREATED: frozenset({Status.QUEUED, Status.RUNNING, Status.CANCELLED, Status.FAILED}),
-    Status.QUEUED: frozenset({Status.RUNNING, Status.CANCELLED, Status.FAILED}),
-    # back to QUEUED: a retry, or a worker that died or stopped; to CREATED: it may not be paid for now
-    Status.RUNNING: frozenset(
-        {Status.DONE, Status.FAILED, Status.CANCELLED, Status.QUEUED, Status.CREATED}
-    ),
-    Status.DONE: frozenset(),
-    Status.FAILED: frozenset({Status.QUEUED}),
-    Status.CANCELLED: frozenset({Status.QUEUED}),
-}
-
-
-class Phase(StrEnum):
-    """How far an attempt got with its service."""
-
-    INTENT = "intent"  # about to send; on disk before the POST
-    SUBMITTED = "submitted"  # the service has it; its id is on disk
-    READY = "ready"  # the picture exists at the service
-    PUBLISHED = "published"  # the picture is in dropOut
-    AMBIGUOUS = "ambiguous"  # sent, never answered: perhaps paid for
-
-
-class Value(BaseModel):
-    """Base of everything in a job file: frozen, camelCase on disk, foreign fields kept as they are."""
-
-    model_config = ConfigDict(
-        frozen=True, alias_generator=to_camel, populate_by_name=True, extra="allow"
-    )
-
-    def having(self, **changes: Any) -> Self:
-        """A copy with some fields changed."""
-        return self.model_copy(update=changes)
-
-
-class Failure(Value):
-    """Why an attempt or a job failed, and what to do about it."""
-
-    kind: str
-    message: str
-    remedy: str = ""
-
-    @classmethod
-    def of(cls, error: Exception) -> Failure:
-        """What to store of an exception."""
-        if isinstance(error, ServiceError):
-            return cls(kind=error.kind, message=one_line(error.message), remedy=error.remedy)
-        if isinstance(error, OrchestratorError):
-            kind = type(error).__name__
-            return cls(kind=kind, message=one_line(error.message), remedy=error.remedy)
-        return cls(
-            kind="internal",
-            message=one_line(f"{type(error).__name__}: {error}"),
-            remedy="This is a fault in the lab: please report it with the newest lines of the worker's log.",
-        )
-
-
-class Cost(Value):
-    """What a service charged."""
-
-    credits: float
-    currency: str = "USD"
-    amount: str  # decimal, as text: money is not a float
-
-
-class Result(Value):
-    """What a job made. `error` repeats the failure's message for readers of the old format."""
-
-    file: str | None = None
-    files: list[str] = Field(default_factory=list)
-    error: str | None = None
-    cost: Cost | None = None
-
-
-class Lease(Value):
-    """A worker's claim. `slot` is its place in the limit of a service host."""
-
-    worker: str
-    host: str
-    fence: int
-    slot: str | None = None
-
-
-class Backoff(Value):
-    """A pause before the next attempt, kept as a length: a wall clock set back must not strand the job."""
-
-    written: AwareDatetime
-    delay: float  # seconds
-
-    def is_over(self, now: datetime) -> bool:
-        """Whether the pause has passed, or the clock has moved to before it was written."""
-        passed = (now - self.written).total_seconds()
-        return not -1 <= passed < self.delay
-
-
-class Progress(Value):
-    """How far a running attempt is. Kept beside the job file, never in it: it changes too often."""
-
-    fraction: float = 0.0  # 0.0-1.0 of the whole attempt
-    step: int | None = None  # sampler step, from 1
-    steps: int | None = None
-    text: str = ""  # what is happening, in a word or two: "waiting on the server", "sampling"
-    node: str | None = None  # of a ComfyUI workflow: the node that runs, `host:inner` in a subgraph
-    finished: tuple[str, ...] = ()  # and those that are done
-    preview: bytes | None = Field(default=None, exclude=True, repr=False)  # JPEG or PNG
-
-
-class Attempt(Value):
-    """One numbered try at a service."""
-
-    number: int
-    service: str
-    host: str
-    phase: Phase = Phase.INTENT
-    remote_id: str | None = None
-    polling_url: str | None = None
-    slot: str | None = None  # its place in the limit of the host
-    receipt: str | None = None  # name of the receipt reserved before paying
-    cost: Cost | None = None
-    started_at: AwareDatetime
-    finished_at: AwareDatetime | None = None
-    failure: Failure | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the service may still be working on it, or hold its picture."""
-        return self.finished_at is None
-
-
-class Resolved(Value):
-    """What is sent for a job whose prompt is more than text: styles, wildcards and translation applied."""
-
-    prompt: str
-    negative_prompt: str | None = None  # None: as the parameters say
-    original: str | None = None  # the prompt before it was translated
-    translated_from: str | None = None  # ISO 639-1
-    styles: list[str] = Field(default_factory=list)
 
 
 class Job(Value):
@@ -232,17 +79,7 @@ class Job(Value):
     ) -> Job:
         """A fresh job: a draft with `hold`, otherwise queued. Raises ParamsInvalid when it is too large."""
         check_prompt(prompt)
-        try:
-            size = len(orjson.dumps(params))
-        except TypeError as error:
-            raise ParamsInvalid(f"The request cannot be written as JSON: {error}") from error
-        if not _fits(params):
-            raise ParamsInvalid(f"The parameters are nested more than {MAX_DEPTH} deep")
-        if size > MAX_PARAMS:
-            raise ParamsInvalid(
-                f"The parameters take {size:,} bytes; {MAX_PARAMS:,} are allowed",
-                remedy="Give large inputs as files.",
-            )
+        check_params(params)
         return cls(
             id=id or new_id(now),
             status=Status.CREATED if hold else Status.QUEUED,
@@ -262,7 +99,7 @@ class Job(Value):
         """Read a job file, ours or the old system's. Raises CorruptFile when it does not hold the job `id`."""
         try:
             document = orjson.loads(data)
-            if data.count(b"[") + data.count(b"{") > MAX_DEPTH and not _fits(document):
+            if data.count(b"[") + data.count(b"{") > MAX_DEPTH and not fits(document):
                 raise CorruptFile(f"not a job: nested more than {MAX_DEPTH} deep")
             job = cls.model_validate(document)
         except orjson.JSONDecodeError as error:
@@ -575,48 +412,6 @@ class Job(Value):
         return self
 
 
-def check_prompt(prompt: str) -> None:
-    """Raises ParamsInvalid for a prompt that is too long, or that no file could hold."""
-    if len(prompt) > MAX_PROMPT:
-        raise ParamsInvalid(
-            f"The prompt has {len(prompt):,} characters; {MAX_PROMPT:,} are allowed",
-            remedy="Shorten the prompt.",
-        )
-    try:
-        prompt.encode()
-    except UnicodeEncodeError as error:
-        raise ParamsInvalid(f"The request cannot be written as JSON: {error}") from error
-
-
 def to_json(document: Mapping[str, Any]) -> bytes:
     """The content of a job file."""
     return orjson.dumps(document, option=orjson.OPT_INDENT_2)
-
-
-def new_id(now: datetime) -> str:
-    """A UUID of version 7 (RFC 9562): sorts by time, and nobody else makes the same."""
-    milliseconds = (now - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
-    random = uuid.uuid4().int & ((1 << 74) - 1)
-    high, low = random >> 62, random & ((1 << 62) - 1)
-    value = (milliseconds & ((1 << 48) - 1)) << 80 | 7 << 76 | high << 64 | 0b10 << 62 | low
-    return str(uuid.UUID(int=value))
-
-
-def prompt_id(job_id: str, attempt: int) -> str:
-    """The id under which a ComfyUI server gets an attempt: derived, so that it can be asked for after a crash."""
-    return str(uuid.uuid5(NAMESPACE, f"{job_id}/{attempt}"))
-
-
-def _fits(value: Any, depth: int = MAX_DEPTH) -> bool:
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if not isinstance(value, list | tuple):
-        return True
-    return depth > 0 and all(_fits(item, depth - 1) for item in value)
-
-
-def one_line(text: str) -> str:
-    """Text without line breaks or control characters, so that it cannot forge a line of a log."""
-    if text.isprintable():
-        return " ".join(text.split())
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
