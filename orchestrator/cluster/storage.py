@@ -22,8 +22,11 @@ def put(storage: str, key: str, files: Sequence[bytes]) -> list[str]:
         stored = []
         for data in files:
             path = posixpath.join(root, key, uuid.uuid4().hex)
-            fs.makedirs(posixpath.dirname(path), exist_ok=True)
-            fs.pipe_file(path, data)
+            try:
+                fs.pipe_file(path, data)
+            except FileNotFoundError:
+                _make_folder(fs, posixpath.dirname(path))
+                fs.pipe_file(path, data)
             stored.append(fs.unstrip_protocol(path))
         return stored
 
@@ -44,6 +47,17 @@ def clear(storage: str, key: str) -> None:
     with suppress(Exception):
         fs, root = fsspec.core.url_to_fs(storage)
         fs.rm(posixpath.join(root, key), recursive=True)
+
+
+def _make_folder(fs: fsspec.AbstractFileSystem, path: str) -> None:
+    """Make a folder and those above it, but not the first: of S3 that is a bucket, and one mistyped is not wanted."""
+    missing = []
+    while posixpath.dirname(path).strip("/") and not fs.exists(path):
+        missing.append(path)
+        path = posixpath.dirname(path)
+    for folder in reversed(missing):
+        with suppress(FileExistsError):
+            fs.mkdir(folder, create_parents=False)
 
 
 @contextmanager
