@@ -45,7 +45,7 @@ ROWS: list[set[str]] = [
     {"tables"},
     {"batch"},
     {"lab"},
-    {"remedies"},  # carries out what a diagnosis offers
+    {"remedies", "nodes"},  # carries out what a diagnosis offers; what the servers of a lab can run
     {"server", "widgets"},
     {"cli"},
     {"__main__"},

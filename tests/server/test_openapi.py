@@ -32,7 +32,12 @@ EXAMPLES = 20 if LONG else 2
 # the fields of the others are made of the same, and test_a_backends_parameters_... holds them against the description
 TRIED = {"sd15"}
 # no schema says which lists of values, or which files, make sense together: what fits it may be refused
-FREE = ["POST /api/batches", "POST /api/batches/plan", "POST /api/parts/bom"]
+FREE = [
+    "POST /api/workflows/check",
+    "POST /api/batches",
+    "POST /api/batches/plan",
+    "POST /api/parts/bom",
+]
 # methods that a route does not have: one answer serves all of them
 METHODS = "" if LONG else '[phases.coverage]\nunexpected-methods = ["PUT", "TRACE"]\n'
 CONFIG = METHODS + "".join(

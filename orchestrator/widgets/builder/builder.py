@@ -14,13 +14,13 @@ import traitlets
 from orchestrator.errors import OrchestratorError, RequestInvalid
 from orchestrator.jobs import Failure, Job
 from orchestrator.lab import Lab
+from orchestrator.nodes import Known, ask
 from orchestrator.widgets.builder import bundle
 from orchestrator.widgets.builder.checking import Checked, check, kept_seed
 from orchestrator.widgets.builder.document import Document, Stale, decoded, digest
 from orchestrator.widgets.builder.folder import FileChanged, Folder
 from orchestrator.widgets.builder.importing import as_ui, workflow_in
 from orchestrator.widgets.builder.running import run_state
-from orchestrator.widgets.builder.server import Known, ask
 from orchestrator.widgets.builder.text import ChangeInvalid
 from orchestrator.widgets.view import LiveView, Message, static
 from orchestrator.workflows.ui import Plans
