@@ -98,7 +98,9 @@ class Check:
             print(self._heading, self._said.read_text("utf-8", "replace"), sep="\n", flush=True)
         if code == TESTS_FAILED and self._is_tests:
             print(f"── {self.name}: those that failed, once more, alone and explained", flush=True)
-            again = [word for word in self._command if word not in {*EVENLY, *BY_FILE, *UNEXPLAINED}]
+            again = [
+                word for word in self._command if word not in {*EVENLY, *BY_FILE, *UNEXPLAINED}
+            ]
             code = self._run([*again, "--last-failed"]).wait()
         print(f"── {self.name}: {time.monotonic() - self._began:.0f} s\n", flush=True)
         return code == 0
