@@ -17,6 +17,8 @@ from typing import Any
 
 import psutil
 
+from tests.lengths import LONG
+
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
 # whole labs, browsers and kill -9: other processes than the tests own, which are what takes their time
@@ -42,7 +44,8 @@ CHECKS: dict[str, list[str]] = {
     "types": ["mypy", "orchestrator"],
     "notebooks": [
         *("pytest", "--nbval-lax", "-q", "-p", "no:schemathesis"),
-        *(*BY_FILE, "notebooks", "dashboards"),
+        *(*BY_FILE, "notebooks"),
+        *(["dashboards"] if LONG else []),  # the browser tests open each of them
     ],
     "tests": ["pytest", "-q", *BARE, *UNEXPLAINED, *EVENLY, "tests", *TOGETHER],
     "tests of whole labs": [
