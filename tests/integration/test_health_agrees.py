@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import psutil
 import pytest
 
 from orchestrator import health
@@ -196,7 +197,7 @@ def the_monitor_hangs_and_the_guardian_was_killed(stage: Stage) -> str:
 
 def up_runs_and_its_helpers_do_not(stage: Stage) -> str:
     stage.worker(), stage.engine()
-    pid = os.getppid()  # has run for longer than the grace
+    pid = psutil.Process().parents()[-1].pid  # has run for longer than the grace
     said = {"pid": pid, "host": socket.gethostname()}
     (stage.lab.store.layout.lab / "server.json").write_bytes(orjson.dumps(said))
     return "monitor stopped; guardian stopped; well False"
