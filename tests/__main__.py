@@ -1,7 +1,8 @@
 """Every check of the project, as `python -m tests`: format, lint, types, tests, notebooks.
 
 Ends with 0 only if all of them pass; a failing one does not keep the others from running. Tests that fail are run
-once more, alone, and that is said: most run two or three at a time, and some have promises of milliseconds to keep.
+once more, alone and with what they compared, and that is said: most run two or three at a time, and some have
+promises of milliseconds to keep.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
+from tests.lengths import LONG
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
@@ -32,6 +35,8 @@ EVENLY = ["-n", "3", "--dist", "worksteal"]  # of three on two cores, one mostly
 BY_FILE = ["-n", "2", "--dist", "loadfile"]  # those of a file share a lab, a browser or a kernel
 # plugins that no test here uses, and that take seconds of every process to import
 BARE = ["-p", "no:nbval", "-p", "no:schemathesis"]
+# nobody looks into the assertions of tests that pass, and to prepare them takes each process 6 s in a fresh clone
+UNEXPLAINED = ["--assert=plain", "--showlocals"]
 ASIDE = {"types"}  # on one processor, while the next check goes on
 CHECKS: dict[str, list[str]] = {
     "format": ["ruff", "format", "--check", "."],
@@ -39,14 +44,15 @@ CHECKS: dict[str, list[str]] = {
     "types": ["mypy", "orchestrator"],
     "notebooks": [
         *("pytest", "--nbval-lax", "-q", "-p", "no:schemathesis"),
-        *(*BY_FILE, "notebooks", "dashboards"),
+        *(*BY_FILE, "notebooks"),
+        *(["dashboards"] if LONG else []),  # the browser tests open each of them
     ],
-    "tests": ["pytest", "-q", *BARE, *EVENLY, "tests", *TOGETHER],
+    "tests": ["pytest", "-q", *BARE, *UNEXPLAINED, *EVENLY, "tests", *TOGETHER],
     "tests of whole labs": [
-        *("pytest", "-q", *BARE, *BY_FILE, *LABS),
+        *("pytest", "-q", *BARE, *UNEXPLAINED, *BY_FILE, *LABS),
         *(f"--ignore={each}" for each in FIRE),
     ],
-    "tests under fire": ["pytest", "-q", *BARE, *BY_FILE, *FIRE],
+    "tests under fire": ["pytest", "-q", *BARE, *UNEXPLAINED, *BY_FILE, *FIRE],
 }
 
 
@@ -94,8 +100,10 @@ class Check:
         if self.name in ASIDE:
             print(self._heading, self._said.read_text("utf-8", "replace"), sep="\n", flush=True)
         if code == TESTS_FAILED and self._is_tests:
-            print(f"── {self.name}: those that failed, once more and alone", flush=True)
-            again = [word for word in self._command if word not in {*EVENLY, *BY_FILE}]
+            print(f"── {self.name}: those that failed, once more, alone and explained", flush=True)
+            again = [
+                word for word in self._command if word not in {*EVENLY, *BY_FILE, *UNEXPLAINED}
+            ]
             code = self._run([*again, "--last-failed"]).wait()
         print(f"── {self.name}: {time.monotonic() - self._began:.0f} s\n", flush=True)
         return code == 0

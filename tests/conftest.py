@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,12 +18,24 @@ if TYPE_CHECKING:
 # jsonschema, which reads notebooks, builds a check for international addresses for seconds if it can; none is tested
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
-EXAMPLES = 300 if LONG else 25  # others are drawn at every run: a few each time come to many
+EXAMPLES = 300 if LONG else 15  # others are drawn at every run: a few each time come to many
 # how long an example takes says something of the machine, and nothing of what is tested
 settings.register_profile(
     "lab", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=EXAMPLES
 )
 settings.load_profile("lab")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Garbage is not looked for among thousands of tests and modules that live to the end: neither while they are
+    made nor afterwards. That took a tenth of all time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session")

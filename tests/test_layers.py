@@ -125,6 +125,13 @@ def tree_of(source: str) -> ast.Module:
     return ast.parse(source)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forgotten() -> Iterator[None]:
+    """Millions of nodes, which would be in every later test's way."""
+    yield
+    tree_of.cache_clear()
+
+
 def ours(file: Path) -> Iterator[tuple[str, int]]:
     """The units of this package that a file imports, but its own."""
     for module, line in imports(parsed(file)):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import ssl
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -33,6 +35,12 @@ class _Broken(Exception):
         self.wait_s = wait_s
 
 
+@cache
+def _trusting() -> ssl.SSLContext:
+    # 20 ms to load the certificates, so once for all files
+    return httpx.create_ssl_context()
+
+
 def fetch(
     locate: Locate,
     part: Path,
@@ -46,7 +54,7 @@ def fetch(
     """
     remote = locate()
     failures = 0
-    with httpx.Client(timeout=TIMEOUT, follow_redirects=True) as client:
+    with httpx.Client(timeout=TIMEOUT, follow_redirects=True, verify=_trusting()) as client:
         while (have := _size(part)) != remote.size:
             if have > remote.size:
                 part.unlink()  # of another file, or damaged: it can only be fetched anew

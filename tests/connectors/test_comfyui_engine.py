@@ -116,11 +116,12 @@ def test_what_runs_out_of_memory_says_so(dialect: str) -> None:
 @pytest.mark.parametrize("stage", ["running", "pending"])
 def test_cancel_takes_exactly_the_one_prompt_off(dialect: str, stage: str) -> None:
     async def main() -> None:
-        async with lab(dialect, Faults(step_delay_s=0.03)) as comfy:
+        faults = Faults(step_delay_s=0.03)
+        async with lab(dialect, faults) as comfy:
             first, second = str(uuid.uuid4()), str(uuid.uuid4())
             started = asyncio.Event()
-            await comfy.submit(graph(seed=1, steps=6), prompt_id=first)
-            await comfy.submit(graph(seed=2, steps=6), prompt_id=second)
+            await comfy.submit(graph(seed=1, steps=60), prompt_id=first)
+            await comfy.submit(graph(seed=2, steps=60), prompt_id=second)
             waits = {
                 first: asyncio.create_task(
                     comfy.wait(first, on_progress=lambda p: started.set() if p.step else None)
@@ -130,6 +131,7 @@ def test_cancel_takes_exactly_the_one_prompt_off(dialect: str, stage: str) -> No
             await started.wait()
             cancelled, kept = (first, second) if stage == "running" else (second, first)
             assert await comfy.cancel(cancelled)
+            faults.step_delay_s = 0
             with pytest.raises(Interrupted):
                 await waits[cancelled]
             assert await waits[kept]

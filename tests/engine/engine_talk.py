@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import httpx
 import websockets
+from plain_http import WITHOUT_TLS
 
 from orchestrator.engine import CHECKPOINTS, Engine
 
@@ -143,7 +144,7 @@ async def connected(engine: Engine, *, metadata: bool = True) -> AsyncIterator[T
     sid = uuid4().hex
     address = f"{engine.url.replace('http', 'ws', 1)}/ws?clientId={sid}"
     async with (
-        httpx.AsyncClient(base_url=engine.url, timeout=20) as http,
+        httpx.AsyncClient(base_url=engine.url, timeout=20, verify=WITHOUT_TLS) as http,
         websockets.connect(address, max_queue=None) as socket,
     ):
         talk = Talk(engine, http, socket, sid)

@@ -9,6 +9,7 @@ import httpx
 import pytest
 import websockets
 from engine_talk import painting, plain, talking
+from plain_http import WITHOUT_TLS
 
 from orchestrator.engine import Engine, Faults, Hang, HttpStatus, PromptError
 
@@ -48,11 +49,14 @@ def test_a_prompt_told_to_fail_ends_as_an_error_and_the_next_one_succeeds() -> N
 
 def test_faults_are_set_and_read_over_http_only_when_allowed() -> None:
     async def ask() -> tuple[int, JSON, int, int]:
-        async with Engine() as closed, httpx.AsyncClient(base_url=closed.url) as http:
+        async with (
+            Engine() as closed,
+            httpx.AsyncClient(base_url=closed.url, verify=WITHOUT_TLS) as http,
+        ):
             refused = (await http.post("/engine/faults", json={})).status_code
         async with (
             Engine(allow_faults=True) as engine,
-            httpx.AsyncClient(base_url=engine.url) as http,
+            httpx.AsyncClient(base_url=engine.url, verify=WITHOUT_TLS) as http,
         ):
             fault = {"http_status": {"status": 503, "path": "/queue", "count": 2}}
             told = (await http.post("/engine/faults", json=fault)).json()
@@ -92,7 +96,7 @@ def test_a_hanging_request_is_never_answered_and_does_not_keep_the_engine() -> N
     async def hang() -> JSON:
         async with (
             Engine(faults=Faults(hang=Hang("/view"))) as engine,
-            httpx.AsyncClient(base_url=engine.url) as http,
+            httpx.AsyncClient(base_url=engine.url, verify=WITHOUT_TLS) as http,
         ):
             with pytest.raises(httpx.ReadTimeout):
                 await http.get("/view", timeout=0.2)
@@ -155,7 +159,7 @@ def test_sockets_can_be_dropped_and_silenced() -> None:
 def test_latency_delays_answers_but_not_the_way_to_end_it() -> None:
     async def wait() -> JSON:
         engine = Engine(faults=Faults(latency_s=60), allow_faults=True)
-        async with engine, httpx.AsyncClient() as http:
+        async with engine, httpx.AsyncClient(verify=WITHOUT_TLS) as http:
             http.base_url = engine.url
             with pytest.raises(httpx.ReadTimeout):
                 await http.get("/queue", timeout=0.2)
@@ -167,7 +171,10 @@ def test_latency_delays_answers_but_not_the_way_to_end_it() -> None:
 
 def test_http_status_from_python_counts_down() -> None:
     async def ask() -> list[int]:
-        async with Engine() as engine, httpx.AsyncClient(base_url=engine.url) as http:
+        async with (
+            Engine() as engine,
+            httpx.AsyncClient(base_url=engine.url, verify=WITHOUT_TLS) as http,
+        ):
             engine.faults.http_status = HttpStatus(500, "/prompt", 1)
             return [(await http.get("/prompt")).status_code for _ in range(2)]
 

@@ -48,10 +48,10 @@ def paint(given: Latent | None = None, **changes: JSON) -> np.ndarray:
 
 def test_the_same_request_gives_the_same_pixels_in_another_process() -> None:
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import hashlib, test_engine_pictures as t;"
+        "import sys; sys.path[:0] = sys.argv[1:]; import hashlib, test_engine_pictures as t;"
         "print(hashlib.sha256(t.paint(width=128).tobytes()).hexdigest())"
     )
-    run = [sys.executable, "-c", code, str(Path(__file__).parent)]
+    run = [sys.executable, "-c", code, *map(str, Path(__file__).parents[:2])]
     there = subprocess.run(
         run, capture_output=True, text=True, check=True, timeout=60
     ).stdout.strip()

@@ -15,6 +15,7 @@ import pytest
 import websockets
 from engine_talk import connected, painting, plain, talking
 from PIL import Image
+from plain_http import WITHOUT_TLS
 
 from orchestrator.engine import CHECKPOINTS, NAME, Engine, Faults
 
@@ -349,7 +350,10 @@ def test_the_engine_says_what_it_is() -> None:
 )
 def test_pages_of_other_sites_are_refused(headers: dict[str, str], status: int) -> None:
     async def ask() -> int:
-        async with Engine() as engine, httpx.AsyncClient(base_url=engine.url) as http:
+        async with (
+            Engine() as engine,
+            httpx.AsyncClient(base_url=engine.url, verify=WITHOUT_TLS) as http,
+        ):
             host = engine.url.removeprefix("http://")
             sent = {name: value.replace("{host}", host) for name, value in headers.items()}
             return (await http.get("/queue", headers=sent)).status_code

@@ -13,6 +13,7 @@ import pytest
 from engine_talk import painting, plain
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from plain_http import WITHOUT_TLS
 
 from orchestrator.engine import Engine
 from orchestrator.engine.dialects import DIALECTS
@@ -179,7 +180,7 @@ def engine_post() -> Iterator[Any]:
     engine = Engine()
 
     async def post(body: bytes) -> httpx.Response:
-        async with httpx.AsyncClient(base_url=engine.url, timeout=30) as http:
+        async with httpx.AsyncClient(base_url=engine.url, timeout=30, verify=WITHOUT_TLS) as http:
             return await http.post("/prompt", content=body)
 
     runner.run(engine.start())

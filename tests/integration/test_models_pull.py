@@ -448,10 +448,9 @@ def test_a_killed_pull_is_resumed_by_the_next_one(paths: Paths, hub: FakeHub) ->
     killed.communicate()
     have = part(paths).stat().st_size
     assert 0 < have < len(DATA)
-    resumed = call(paths, hub, NAME, "--to", "vae", "--yes", "--json")
-    said, problems = resumed.communicate(timeout=60)
-    assert resumed.returncode == 0, problems
-    assert json.loads(said)["models"][0]["fetchedBytes"] == len(DATA) - have
+    resumed = told(paths, hub, NAME, "--to", "vae", "--yes", "--json")
+    assert resumed.exit_code == 0, resumed.stderr
+    assert json.loads(resumed.stdout)["models"][0]["fetchedBytes"] == len(DATA) - have
     assert hub.downloads[-1].range == f"bytes={have}-"
     assert (paths.models_root / "vae" / FILE).read_bytes() == DATA
 

@@ -8,8 +8,6 @@ import importlib.util
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -20,8 +18,10 @@ from typing import Any
 import httpx
 import pytest
 from pydantic import SecretStr
+from typer.testing import CliRunner
 
 from orchestrator import remedies
+from orchestrator.cli import app
 from orchestrator.connectors import webhook
 from orchestrator.diagnosis import Action
 from orchestrator.errors import RequestInvalid, ServiceBroken, SettingsInvalid
@@ -628,9 +628,9 @@ def test_the_command_line_says_why_and_does_it(lab: Lab) -> None:
     job = failed_job(lab, "out_of_memory", width=1024, height=1024)
 
     def orchestrator(*words: str) -> Any:
-        command = [sys.executable, "-m", "orchestrator", *words, "--json"]
-        env = {**os.environ, "ORCHESTRATOR_PATHS": str(lab.paths.file)}
-        ran = subprocess.run(command, capture_output=True, text=True, env=env, check=True)
+        given = {"ORCHESTRATOR_PATHS": str(lab.paths.file)}
+        ran = CliRunner().invoke(app, [*words, "--json"], env=given, catch_exceptions=False)
+        assert ran.exit_code == 0, ran.stderr
         return json.loads(ran.stdout)
 
     said = orchestrator("diagnose", job.id)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from jupyter_core.utils import run_sync
 from kernels import Kernel, parameterized
+from lengths import LONG
 from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
 
@@ -102,6 +103,9 @@ def work_off(lab: Lab) -> None:
     asyncio.run(work())
 
 
+@pytest.mark.skipif(
+    not LONG, reason="of plans in tests/worker/test_batches.py; here in the long form"
+)
 def test_two_runs_of_one_notebook_at_once_double_nothing(lab_file: Path, kernel: Kernel) -> None:
     kernels = [kernel, Kernel()]
     imported = "from orchestrator import Lab\nLab.open().close()"

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import papermill
 import pytest
-from kernels import Kernel
+from kernels import Kernel, parameterized
 from PIL import Image
 
 from orchestrator import Lab, Status
@@ -34,15 +33,10 @@ def outputs(notebook: Any, cell_id: str) -> list[Any]:
 
 
 def test_the_quickstart_makes_a_picture_that_its_parameters_and_seed_repeat(
-    lab_file: Path, tmp_path: Path
+    lab_file: Path, kernel: Kernel
 ) -> None:
-    done = papermill.execute_notebook(
-        str(ROOT / "notebooks" / "quickstart.ipynb"),
-        str(tmp_path / "done.ipynb"),
-        parameters={"prompt": "a blue owl", "seed": 5, "steps": 2},
-        progress_bar=False,
-        cwd=str(tmp_path),
-    )
+    file = ROOT / "notebooks" / "quickstart.ipynb"
+    done = kernel.run(parameterized(file, prompt="a blue owl", seed=5, steps=2), lab_file)
     (shown,) = outputs(done, "show")
     with Image.open(io.BytesIO(base64.b64decode(shown.data["image/png"]))) as picture:
         assert picture.size == (512, 512)

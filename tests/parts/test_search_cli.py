@@ -64,8 +64,8 @@ def test_a_machine_without_a_key_finds_something_and_says_where_keys_are_had(sit
 
 
 def test_json_is_one_document_with_the_query_the_parts_and_the_sources(site: Path) -> None:
-    done = run(site, "search", "резистор 4к7 0603 1%", "--qty", "7", "--json")
-    assert done.returncode == 0, done.stderr
+    done = told(site, "search", "резистор 4к7 0603 1%", "--qty", "7", "--json")
+    assert done.exit_code == 0, done.stderr
     document = json.loads(done.stdout)
     assert {"query", "parts", "sources"} <= document.keys()
     assert document["query"]["attrs"]["resistance"] == 4700

@@ -1,6 +1,6 @@
 """The store against a model of it, in random lives with full disks, dying and sleeping workers, and moved clocks.
 
-20 examples here, 60 in the long form; `STORE_EXAMPLES=20000 pytest tests/store/test_store_model.py` for a night.
+12 examples here, 60 in the long form; `STORE_EXAMPLES=20000 pytest tests/store/test_store_model.py` for a night.
 The same machine must find fault with stores that lack one precaution each, or it would prove nothing.
 """
 
@@ -20,7 +20,7 @@ from orchestrator.jobs import Backoff, Job
 from orchestrator.store import Store
 from orchestrator.store.workers import Observer
 
-EXAMPLES = int(os.environ.get("STORE_EXAMPLES", "60" if LONG else "20"))
+EXAMPLES = int(os.environ.get("STORE_EXAMPLES", "60" if LONG else "12"))
 STEPS = 50
 REQUIRED = 9 if LONG else 4  # of the eleven mutants below
 LIFE = settings(

@@ -55,7 +55,10 @@ def kinds_written_in_the_code() -> set[str]:
         unit = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
         if unit in {"engine", "testing", "monitor", "diagnosis", "statistics"}:
             continue
-        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        source = file.read_text("utf-8")
+        if "kind=" not in source:
+            continue  # most are not worth parsing
+        for node in ast.walk(ast.parse(source)):
             is_failure = isinstance(node, ast.Call) and (
                 (isinstance(node.func, ast.Name) and node.func.id == "Failure")
                 or (isinstance(node.func, ast.Name) and node.func.id == "cls")

@@ -205,9 +205,9 @@ def test_a_circle_ends_and_is_found() -> None:
 
 def test_a_chain_of_thousands_does_not_exhaust_the_stack() -> None:
     document = prompt(n0=("Blank", {"width": 64}))
-    for n in range(1, 5_000):
+    for n in range(1, 2_000):
         document |= prompt(**{f"n{n}": ("Either", {"mask": [str(n - 1), 0]})})
-    document |= prompt(n5000=("Save", {"images": ["4999", 0]}))
+    document |= prompt(n2000=("Save", {"images": ["1999", 0]}))
     assert validate(document, PLANS) == []
     drawn = draw(document, PLANS)
     assert convert(drawn.document, PLANS).prompt.keys() == document.keys()

@@ -247,14 +247,16 @@ def test_files_that_hold_no_job_are_counted(lab: Lab) -> None:
 # ------------------------------------------------------------------------------ plots
 
 
-def test_plots_are_drawn_when_somebody_looks_and_not_before(lab: Lab) -> None:
-    put(lab)
-
+def test_plots_are_drawn_when_somebody_looks_and_there_is_a_job_and_not_before(lab: Lab) -> None:
     async def story(view: DiagnosticsView) -> None:
         await view.redraw()
         assert view.drawing == {"state": ""}
         press(view, "plots", seen=True)
         await until(lambda: view.drawing["state"] == "drawn")
+        assert view.plots == {}
+        press(view, "window", window="24h")
+        put(lab)
+        await until(lambda: view.plots)
         assert set(view.plots) == {"jobs", "durations"}
         for plot in view.plots.values():
             assert b"<svg" in plot["light"]
@@ -264,21 +266,9 @@ def test_plots_are_drawn_when_somebody_looks_and_not_before(lab: Lab) -> None:
         put(lab)
         await until(lambda: view.figures["total"] == 2)
         assert view.plots is before  # a new job is not worth a process each second
-        press(view, "window", window="24h")
+        press(view, "window", window="7d")
         await until(lambda: view.plots is not before and view.drawing["state"] == "drawn")
         assert "2 done" in view.plots["jobs"]["alt"]
-
-    watch(lab, story)
-
-
-def test_nothing_is_drawn_of_an_empty_lab_until_it_has_a_job(lab: Lab) -> None:
-    async def story(view: DiagnosticsView) -> None:
-        press(view, "plots", seen=True)
-        await until(lambda: view.drawing["state"] == "drawn")
-        assert view.plots == {}
-        press(view, "window", window="24h")
-        put(lab)
-        await until(lambda: view.plots)
 
     watch(lab, story)
 

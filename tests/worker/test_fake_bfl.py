@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from plain_http import WITHOUT_TLS
 from workshop import in_loop
 
 from orchestrator.testing import KEY, FakeBFL, Fault, make_job
@@ -35,7 +36,7 @@ async def post(http: httpx.AsyncClient, bfl: FakeBFL, **body: Any) -> httpx.Resp
 async def test_a_bad_value_is_refused_by_its_place_and_not_charged(
     body: dict[str, Any], field: str
 ) -> None:
-    async with FakeBFL() as bfl, httpx.AsyncClient(headers=HEADERS) as http:
+    async with FakeBFL() as bfl, httpx.AsyncClient(headers=HEADERS, verify=WITHOUT_TLS) as http:
         reply = await post(http, bfl, **body)
     assert reply.status_code == 422
     assert [set(each) >= {"loc", "msg", "type"} for each in reply.json()["detail"]] == [True]
@@ -59,7 +60,7 @@ async def test_a_bad_value_is_refused_by_its_place_and_not_charged(
 async def test_each_model_refuses_what_its_documents_do_not_have(
     model: str, body: dict[str, Any], field: str
 ) -> None:
-    async with FakeBFL() as bfl, httpx.AsyncClient(headers=HEADERS) as http:
+    async with FakeBFL() as bfl, httpx.AsyncClient(headers=HEADERS, verify=WITHOUT_TLS) as http:
         reply = await http.post(f"{bfl.url}/v1/{model}", json={"prompt": "a fox", **body})
         unknown = await http.post(f"{bfl.url}/v1/flux-9", json={"prompt": "a fox"})
     assert (reply.status_code, unknown.status_code) == (422, 404)
@@ -69,7 +70,7 @@ async def test_each_model_refuses_what_its_documents_do_not_have(
 
 @in_loop
 async def test_a_picture_can_be_larger_than_its_header_announces_or_no_picture_at_all() -> None:
-    async with FakeBFL(picture_s=0) as bfl, httpx.AsyncClient() as http:
+    async with FakeBFL(picture_s=0) as bfl, httpx.AsyncClient(verify=WITHOUT_TLS) as http:
         answer = (await http.post(f"{bfl.url}/v1/{MODEL}", json={}, headers=HEADERS)).json()
         task = (await http.get(answer["polling_url"], headers=HEADERS)).json()
         sample = task["result"]["sample"]
@@ -86,7 +87,7 @@ async def test_a_picture_can_be_larger_than_its_header_announces_or_no_picture_a
 
 @in_loop
 async def test_nothing_is_told_or_sold_without_the_key() -> None:
-    async with FakeBFL() as bfl, httpx.AsyncClient() as http:
+    async with FakeBFL() as bfl, httpx.AsyncClient(verify=WITHOUT_TLS) as http:
         replies = [await post(http, bfl), await http.get(f"{bfl.url}/v1/credits")]
     assert [reply.status_code for reply in replies] == [403, 403]
     assert bfl.charges == []
@@ -94,7 +95,7 @@ async def test_nothing_is_told_or_sold_without_the_key() -> None:
 
 @in_loop
 async def test_a_picture_is_had_by_its_signed_address_alone() -> None:
-    async with FakeBFL(picture_s=0) as bfl, httpx.AsyncClient() as http:
+    async with FakeBFL(picture_s=0) as bfl, httpx.AsyncClient(verify=WITHOUT_TLS) as http:
         answer = (await http.post(f"{bfl.url}/v1/{MODEL}", json={}, headers=HEADERS)).json()
         assert set(answer) >= {"id", "polling_url", "cost"}
         task = (await http.get(answer["polling_url"], headers=HEADERS)).json()
@@ -110,7 +111,10 @@ async def test_a_picture_is_had_by_its_signed_address_alone() -> None:
 
 @in_loop
 async def test_the_25th_task_at_once_is_turned_away() -> None:
-    async with FakeBFL(picture_s=60) as bfl, httpx.AsyncClient(headers=HEADERS) as http:
+    async with (
+        FakeBFL(picture_s=60) as bfl,
+        httpx.AsyncClient(headers=HEADERS, verify=WITHOUT_TLS) as http,
+    ):
         replies = await asyncio.gather(*(post(http, bfl) for _ in range(25)))
     assert sorted(reply.status_code for reply in replies) == [200] * 24 + [429]
     assert len(bfl.charges) == 24
@@ -125,7 +129,7 @@ def test_as_a_process_it_says_its_address_takes_faults_and_ends_with_its_input(
         assert process.stdin is not None
         assert process.stdout is not None
         url = process.stdout.readline().strip()
-        with httpx.Client(headers=HEADERS) as http:
+        with httpx.Client(headers=HEADERS, verify=WITHOUT_TLS) as http:
             http.post(f"{url}/fake/fail", json={"fault": "no_credits"}).raise_for_status()
             assert http.post(f"{url}/v1/{MODEL}", json={"prompt": "x"}).status_code == 402
             assert http.post(f"{url}/v1/{MODEL}", json={"prompt": "x"}).status_code == 200

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from pathlib import Path
 
@@ -65,16 +64,8 @@ async def test_another_process_can_cancel_a_job_that_a_worker_holds(tmp_path: Pa
         handle = await shop.submit(**SLOW_STEPS)
         async with shop.worker(), shop.worker():
             await shop.painting(handle)
-            command = ("-m", "orchestrator", "cancel", handle.id)
-            import sys
-
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *command,
-                env={"ORCHESTRATOR_PATHS": str(shop.lab.paths.file)},
-                stdout=asyncio.subprocess.DEVNULL,
-            )
-            assert await process.wait() == 0
+            async with shop.process("cancel", handle.id) as process:
+                assert await process.gone() == 0, process.said()
             assert (await shop.end(handle)).status is Status.CANCELLED
         assert shop.outcomes(handle) == ["interrupted"]
 

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from lengths import LONG
 from worker_process import POISON
 from workshop import Workshop, attempt_of, failure_of, in_loop, until, workshop
 
@@ -16,6 +17,8 @@ from orchestrator.jobs import Job, Phase, Status
 from orchestrator.testing import Fault, Hang
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+# tests of the tests below: nothing of the lab would break without their being noticed
+mutant = pytest.mark.skipif(not LONG, reason="a mutant: in the long form")
 
 CLI = ("worker",)
 LEASE_S = 1.0  # short: the tests wait for its end
@@ -249,6 +252,7 @@ async def test_a_worker_that_slept_past_its_lease_cannot_write_to_its_job_any_mo
     assert (job.status, len(job.attempts), runs) == (Status.DONE, 1, 1)
 
 
+@mutant
 @in_loop
 async def test_without_the_fence_that_test_fails(tmp_path: Path) -> None:
     meanwhile, _, _ = await zombie_ends(tmp_path, "no_fence")
@@ -285,6 +289,7 @@ async def test_a_sleepers_payment_is_adopted_by_the_one_who_took_over(tmp_path: 
     assert "was taken over by another worker" in said
 
 
+@mutant
 @in_loop
 async def test_without_receipts_that_test_fails(tmp_path: Path) -> None:
     job, paid, _ = await zombie_pays(tmp_path, "no_receipt")

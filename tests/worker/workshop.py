@@ -32,7 +32,12 @@ from orchestrator.store import Store
 from orchestrator.testing import KEY, Engine, FakeBFL, make_lab
 from orchestrator.worker import Worker
 
-forks.preload("worker_process", "orchestrator.cli")
+# and what a worker imports with its first request and its first picture
+LATE = (
+    *("httpcore", "anyio._backends._asyncio"),
+    *(f"PIL.{kind}ImagePlugin" for kind in ("Bmp", "Gif", "Jpeg", "Png", "Ppm")),
+)
+forks.preload("worker_process", "orchestrator.cli", *LATE)
 FAST = Timing(poll_interval_s=0.1, vanish_s=0.2, grace_s=1.0, cancel_s=5.0)
 QUICK = RetryPolicy(base_s=0.05)
 QUICK_JOB = {"width": 64, "height": 64, "steps": 1}

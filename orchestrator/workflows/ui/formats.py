@@ -169,7 +169,7 @@ def _measure(document: Mapping[str, Any]) -> None:
     for _ in range(MAX_DEPTH):
         below: list[Any] = []
         for each in level:
-            children = each.values() if isinstance(each, Mapping) else each
+            children = each if isinstance(each, list) else each.values()
             below += [
                 child
                 for child in children
