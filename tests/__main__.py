@@ -25,12 +25,8 @@ PYTHON = sys.executable
 LABS = ["tests/acceptance", "tests/browser", "tests/cluster", "tests/server"]
 TESTS_FAILED = 1  # pytest's exit code for that; others say that it did not run as it should
 TOGETHER = [f"--ignore={folder}" for folder in [*LABS, "tests/torture"]]
-# everything is killed, or many visitors come: these need the machine for themselves
-FIRE = [
-    "tests/acceptance/test_campaign.py",
-    "tests/browser/test_many_visitors.py",
-    "tests/torture",
-]
+# everything is killed: these need the machine for themselves
+FIRE = ["tests/acceptance/test_campaign.py", "tests/torture"]
 EVENLY = ["-n", "3", "--dist", "worksteal"]  # of three on two cores, one mostly waits for something
 BY_FILE = ["-n", "2", "--dist", "loadfile"]  # those of a file share a lab, a browser or a kernel
 # plugins that no test here uses, and that take seconds of every process to import

@@ -16,6 +16,9 @@ from typing import Any
 
 import pytest
 
+# jsonschema builds a check for international addresses for seconds if it can: in the one that is forked from, too
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
 COLUMNS = "200"  # of a terminal, so that no table is cut: Rich looks when it is imported
 _preloaded: list[str] = []
 _lock = threading.Lock()  # two tests' threads may want the first process

@@ -177,13 +177,13 @@ class Working(Core):
             await asyncio.wait([keeping])
             await asyncio.to_thread(self.stop_engine, process)
 
-    def start_engine(self) -> EngineProcess:
+    def start_engine(self, *, step_ms: float = 0.0) -> EngineProcess:
         """Start the embedded engine and note its address for the other processes of the lab.
 
-        Raises ServiceUnreachable, OSError, DiskFull.
+        `step_ms`: how much longer each sampler step takes. Raises ServiceUnreachable, OSError, DiskFull.
         """
         self._engine_file.unlink(missing_ok=True)
-        process = EngineProcess(log=self.paths.logs / "engine.log")
+        process = EngineProcess(log=self.paths.logs / "engine.log", step_ms=step_ms)
         self._note_engine(process)
         return process
 

@@ -57,7 +57,9 @@ class Zygote:
             "log": str(self._log),
         }
         asking = asyncio.ensure_future(self._ask(wanted))
-        seconds = self._answer_s if self._has_answered else START_S
+        # one that has ended is started again, and has everything to import
+        lives = self._process is not None and self._process.returncode is None
+        seconds = self._answer_s if lives and self._has_answered else START_S
         try:
             await asyncio.wait({asking}, timeout=seconds)
         except asyncio.CancelledError:

@@ -33,24 +33,29 @@ ANYWHERE = {"0.0.0.0", "::"}
 
 
 def up(
-    lab: Lab, *, port: int | None = None, browser: bool = True, orphan_grace_s: float | None = None
+    lab: Lab,
+    *,
+    port: int | None = None,
+    browser: bool = True,
+    orphan_grace_s: float | None = None,
+    step_ms: float = 0.0,
 ) -> int:
     """Run the lab's server, worker and, where there is no ComfyUI, the embedded engine, until a signal.
 
     `port` replaces the one of ADMIN_URL. `orphan_grace_s`: how long a page's kernel outlives its last visitor.
-    Returns the exit code: 1 when the port is taken, or another server has these jobs. Raises SettingsInvalid. To be
-    called in the main thread.
+    `step_ms`: how much longer each sampler step of the embedded engine takes. Returns the exit code: 1 when the port
+    is taken, or another server has these jobs. Raises SettingsInvalid. To be called in the main thread.
     """
     address = Address.of(lab.settings.admin_url, port)
     try:
         with Tenancy(lab, url=address.url, port=address.port):
-            return _up(lab, address, browser=browser, grace_s=orphan_grace_s)
+            return _up(lab, address, browser=browser, grace_s=orphan_grace_s, step_ms=step_ms)
     except AlreadyUp as taken:
         _say(f"{taken.message}.\n{taken.remedy}")
         return 1
 
 
-def _up(lab: Lab, address: Address, *, browser: bool, grace_s: float | None) -> int:
+def _up(lab: Lab, address: Address, *, browser: bool, grace_s: float | None, step_ms: float) -> int:
     if trouble := address.trouble():
         _say(trouble)
         return 1
@@ -62,7 +67,7 @@ def _up(lab: Lab, address: Address, *, browser: bool, grace_s: float | None) -> 
     on_signals(_interrupt)
     with (
         Offspring(lab.store.layout.lab) as offspring,
-        Comfy(lab, offspring) as comfy,  # starts beside the imports
+        Comfy(lab, offspring, step_ms=step_ms) as comfy,  # starts beside the imports
     ):
         try:
             return _serve(lab, address, comfy, offspring, token, browser=browser, grace_s=grace_s)
@@ -194,8 +199,9 @@ def _listener(port: int) -> str | None:
 class Comfy:
     """The ComfyUI of the lab, or the embedded engine in its place, found or started in a thread of its own."""
 
-    def __init__(self, lab: Lab, offspring: Offspring) -> None:
-        """`offspring` learns of the engine."""
+    def __init__(self, lab: Lab, offspring: Offspring, *, step_ms: float) -> None:
+        """`offspring` learns of the engine, each of whose steps takes `step_ms` longer."""
+        self._step_ms = step_ms
         self._lab = lab
         self._offspring = offspring
         self._engine: EngineProcess | None = None
@@ -228,7 +234,7 @@ class Comfy:
         if asyncio.run(self._lab.has_comfyui()):
             return ", ".join(self._lab.comfy_hosts())
         try:
-            self._engine = self._lab.start_engine()
+            self._engine = self._lab.start_engine(step_ms=self._step_ms)
         except OrchestratorError as error:
             return f"none: {error.message}. {error.remedy}"
         self._offspring.add(self._engine.pid)

@@ -180,7 +180,19 @@ def make(lab: Lab, *, host: str, port: int, base_url: str, token: str) -> LabSer
     config.KernelManager.shutdown_wait_time = KERNEL_STOP_S
     pages.look_in("JUPYTER_CONFIG_PATH", ETC)  # where JupyterLab is told to fetch no news
     pages.configure(config, pages.there(pages.folder()))
+    ask_no_yarn()
     return LabServer.instance(config=config)
+
+
+def ask_no_yarn() -> None:
+    """Have JupyterLab start at once, also where there is a Node.js.
+
+    By itself it runs yarn for a second, and again with every page of it, to learn from which registry it would build
+    itself anew: nobody does that in a lab.
+    """
+    from jupyterlab import commands
+
+    commands._yarn_config = lambda _: {"yarn config": {}, "npm config": {}}
 
 
 def _open_log(path: Path) -> BinaryIO:

@@ -6,15 +6,14 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
-import sys
 import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import forks
 import nbformat
-from commands import command
+from commands import begun, command
 
 from orchestrator.jobs import Status
 from orchestrator.lab import Lab
@@ -24,6 +23,7 @@ NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 SMALL = ("-p", "width=64", "-p", "height=64", "-p", "steps=1")
 HOSTILE = '<script>alert(1)</script> ]]> "&amp;" \u202e {{7*7}} \x1b[31m'
 PATIENCE_S = 60.0
+forks.preload("orchestrator.batch.runs", "papermill", "nbconvert")
 
 
 @contextlib.asynccontextmanager
@@ -39,24 +39,12 @@ def variables(lab: Lab, engine: Engine) -> dict[str, str]:
     return known | {"ORCHESTRATOR_PATHS": str(lab.paths.file), "COMFY_URL": engine.url}
 
 
-async def begun(lab: Lab, engine: Engine, *arguments: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "orchestrator", "batch", "run", *arguments),
-        cwd=lab.paths.file.parent,
-        env=variables(lab, engine) | {"COLUMNS": "200"},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
-
-
 async def ran(lab: Lab, engine: Engine, *arguments: str) -> tuple[int, str, str]:
     """The exit code, standard output and standard error of a run."""
-    process = await begun(lab, engine, *arguments)
-    out, err = await asyncio.wait_for(process.communicate(), PATIENCE_S)
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
+    asked, environment = ("batch", "run", *arguments), variables(lab, engine)
+    folder = lab.paths.file.parent
+    done = await asyncio.to_thread(command, folder, *asked, environment=environment)
+    return done.returncode, done.stdout, done.stderr
 
 
 def runs(lab: Lab) -> list[Path]:
@@ -76,12 +64,18 @@ def test_jobs_that_are_killed_half_way_go_on_where_they_were(tmp_path: Path) -> 
             asked = (str(NOTEBOOKS / "batch.ipynb"), "-p", f"prompts={prompts}", "-p", "seeds=4")
             # the engine is in this loop: it cannot paint them all before somebody looks
             engine.faults.step_delay_s = 0.1
-            first = await begun(lab, engine, *asked, *SMALL)
-            async with asyncio.timeout(PATIENCE_S):
-                while done(lab) < 6:
-                    await asyncio.sleep(0.02)
-            os.killpg(first.pid, signal.SIGKILL)
-            await first.communicate()
+            first = begun(
+                *(tmp_path, "batch", "run", *asked, *SMALL),
+                environment=variables(lab, engine),
+                out=tmp_path / "out.txt",
+                err=tmp_path / "err.txt",
+            )
+            try:
+                async with asyncio.timeout(PATIENCE_S):
+                    while done(lab) < 6:
+                        await asyncio.sleep(0.02)
+            finally:
+                await asyncio.to_thread(first.close)  # which is kill -9
             engine.faults.step_delay_s = 0.0
             before = done(lab)
             assert before < 24

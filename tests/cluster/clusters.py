@@ -6,21 +6,33 @@ import asyncio
 import contextlib
 import random
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "worker"))
 
-from workshop import QUICK, Workshop, until, workshop
+import pytest
+from workshop import KEY, QUICK, Workshop, until, workshop
 
 from orchestrator.cluster import Local
 from orchestrator.cluster.service import ClusterService
 from orchestrator.engine import Engine, Faults
 from orchestrator.store import Store
 from orchestrator.worker import Worker
+
+TOKEN = "planted-token-7c1e"
+
+
+@contextmanager
+def planted() -> Iterator[None]:
+    """Keys in the environment, as a lab has them, while it starts processes of a cluster: none may get there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BFL_API_KEY", KEY)
+        patch.setenv("ORCHESTRATOR_TOKEN", TOKEN)
+        yield
 
 
 @asynccontextmanager
@@ -81,14 +93,19 @@ class Ground:
         self.faults.update({"reset": True})
         self.faults.fails = None
         if not self.here.scheduler.is_alive:
-            self.here.start_scheduler()
+            self.start_scheduler()
         for number, worker in enumerate(self.here.workers):
             if not worker.is_alive:
                 self.revive(number)
 
+    def start_scheduler(self) -> None:
+        with planted():
+            self.here.start_scheduler()
+
     def revive(self, number: int) -> None:
         """Another worker in the place of one that has ended."""
-        self.here.add(self.urls[number])
+        with planted():
+            self.here.add(self.urls[number])
         self.here.workers[number] = self.here.workers.pop()
 
     def kill(self, number: int) -> None:
@@ -126,4 +143,4 @@ async def killing(ground: Ground, *, every_s: float, most: int) -> AsyncIterator
             await task
 
 
-__all__ = ["AttemptFaults", "Ground", "at_work", "killing", "seen"]
+__all__ = ["TOKEN", "AttemptFaults", "Ground", "at_work", "killing", "planted", "seen"]

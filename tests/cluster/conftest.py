@@ -6,13 +6,14 @@ import asyncio
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from clusters import AttemptFaults, Ground
+from clusters import AttemptFaults, Ground, planted
 
 from orchestrator.cluster import local
 from orchestrator.testing import Engine
@@ -36,9 +37,10 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
         there(engine.start())
     urls = [engine.url for engine in engines]
     try:
-        with local(
-            comfy_urls=urls, folder=tmp_path_factory.mktemp("cluster"), worker_ttl_s=4
-        ) as here:
+        with ExitStack() as stack:
+            folder = tmp_path_factory.mktemp("cluster")
+            with planted():
+                here = stack.enter_context(local(comfy_urls=urls, folder=folder, worker_ttl_s=4))
             yield Ground(here, engines, faults)
     finally:
         for engine in engines:
@@ -48,8 +50,16 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
         loop.close()
 
 
+@pytest.fixture
+def left(ground: Ground) -> Ground:
+    """The cluster as the test before has left it, with one worker at least."""
+    if not any(worker.is_alive for worker in ground.here.workers):
+        ground.revive(0)
+    return ground
+
+
 @pytest.fixture(autouse=True)
 def whole(request: pytest.FixtureRequest) -> None:
-    """What the test before has killed stands again."""
-    if "ground" in request.fixturenames:
+    """What the test before has killed stands again, where it is needed."""
+    if "ground" in request.fixturenames and "left" not in request.fixturenames:
         request.getfixturevalue("ground").mend()

@@ -74,9 +74,11 @@ def test_whoever_no_longer_waits_leaves_no_process_and_the_next_gets_its_own(
 
 
 @pytest.mark.skipif(not CAN_FORK, reason="here each kernel of a page starts by itself")
-def test_a_stopped_parent_is_not_waited_for_and_keeps_its_kernels(tmp_path: Path) -> None:
+def test_a_stopped_parent_is_not_waited_for_and_keeps_its_kernels_and_a_new_one_may_import(
+    tmp_path: Path,
+) -> None:
     async def story() -> None:
-        zygote = Zygote(tmp_path / "kernels.log", answer_s=0.1)
+        zygote = Zygote(tmp_path / "kernels.log", answer_s=1.0)
 
         async def forked(name: str) -> Fork:
             write_connection_file(str(tmp_path / name))
@@ -96,6 +98,12 @@ def test_a_stopped_parent_is_not_waited_for_and_keeps_its_kernels(tmp_path: Path
                 kernels = {first.pid, third.pid}
                 while {each.pid for each in psutil.Process(zygote.pid).children()} != kernels:
                     await asyncio.sleep(0.02)
+                ended = zygote.pid
+                os.kill(ended, signal.SIGKILL)
+                while psutil.pid_exists(ended):
+                    await asyncio.sleep(0.02)
+            fourth = await forked("fourth.json")
+            assert psutil.Process(fourth.pid).ppid() == zygote.pid != ended
         finally:
             await zygote.end()
 

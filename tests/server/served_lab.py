@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -22,22 +21,38 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.jobs import Job
 from orchestrator.lab import Lab
 
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+import forks
+
 TOKEN = "token-of-the-tests"
 START_S = 60.0
 
 
-QUICK_REAPER = """
-import sys
-from orchestrator.lab import Lab
-from orchestrator.server.launch import up
-sys.exit(up(Lab.open(), port=int(sys.argv[1]), browser=False, orphan_grace_s=float(sys.argv[2])))
-"""
+# `up` takes longer to import these than for all else
+forks.preload(__name__, "orchestrator.cli", "orchestrator.server.launch", "jupyterlab.extensions")
+forks.preload(
+    "orchestrator.server.server", "orchestrator.server.rest", "orchestrator.server.reaper"
+)
+
+
+def serve(port: int, options: dict[str, Any]) -> None:
+    """Run `orchestrator up` until it ends, or what the command does with options that it does not have."""
+    if hasattr(os, "setsid"):
+        os.setsid()  # Ctrl-C is for the tests
+    from orchestrator.cli import main
+    from orchestrator.server.launch import up
+
+    if options:
+        sys.exit(up(Lab.open(), port=port, browser=False, **options))
+    sys.argv = ["orchestrator", "up", "--no-browser", "--port", str(port)]
+    main()
 
 
 class ServedLab:
     """`orchestrator up` on a free port or the given one, in `folder`. Stop it at the end.
 
-    With `orphan_grace_s` the kernel of a page that was left ends that soon, instead of after the usual time.
+    With `orphan_grace_s` the kernel of a page that was left ends that soon, instead of after the usual time. With
+    `step_ms` each step of the embedded engine takes so much longer, in which it does nothing.
     """
 
     def __init__(
@@ -46,6 +61,7 @@ class ServedLab:
         *,
         port: int | None = None,
         orphan_grace_s: float | None = None,
+        step_ms: float | None = None,
         **variables: str,
     ) -> None:
         (folder / "paths.json").write_text("{}")
@@ -55,7 +71,8 @@ class ServedLab:
         known = {key: value for key, value in os.environ.items() if key not in unset}
         known["ORCHESTRATOR_PATHS"] = str(folder / "paths.json")
         self._environment = known | {"ORCHESTRATOR_TOKEN": TOKEN} | variables
-        self._orphan_grace_s = orphan_grace_s
+        options = {"orphan_grace_s": orphan_grace_s, "step_ms": step_ms}
+        self._options = {name: value for name, value in options.items() if value is not None}
         self._folder = folder
         self.said = folder / "said.txt"
         self.lab = Lab.open(folder)
@@ -70,16 +87,14 @@ class ServedLab:
         self.process = self._start()
         self._wait()
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        with self.said.open("wb") as said:
-            return subprocess.Popen(
-                self._command(self._orphan_grace_s),
-                cwd=self._folder,
-                env=self._environment,
-                stderr=said,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+    def _start(self) -> forks.Forked:
+        return forks.Forked(
+            serve,
+            *(self.port, self._options),
+            environment=self._environment,
+            folder=self._folder,
+            out=self.said,
+        )
 
     def _wait(self) -> None:
         try:
@@ -88,13 +103,6 @@ class ServedLab:
         except BaseException:
             self.stop()
             raise
-
-    def _command(self, orphan_grace_s: float | None) -> list[str]:
-        if orphan_grace_s is None:
-            command = ["-m", "orchestrator", "up", "--no-browser", "--port", str(self.port)]
-        else:
-            command = ["-c", QUICK_REAPER, str(self.port), str(orphan_grace_s)]
-        return [sys.executable, *command]
 
     def _answers(self) -> bool:
         assert self.process.poll() is None, self.said.read_text()
@@ -185,10 +193,8 @@ class ServedLab:
         """End the server and whatever it left."""
         family = self.family() if self.process.poll() is None else []
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(30)
-            except subprocess.TimeoutExpired:
+            self.process.signal(signal.SIGTERM)
+            if self.process.wait(30) is None:
                 self.process.kill()
                 self.process.wait()
         for process in psutil.wait_procs(family, timeout=10)[1]:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import os
-import subprocess
 import sys
 import threading
 from base64 import b64encode
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import forks
 import httpx
 import nbformat
 import pytest
@@ -64,13 +64,7 @@ display(QueuePanel(lab), Diagnostics(lab))
 import asyncio
 await asyncio.sleep(0.5)
 """
-# the command, without the check of international addresses that jsonschema builds for seconds if it can
-PAPERMILL = """
-import sys
-sys.modules["rfc3987_syntax"] = None
-from papermill.cli import papermill
-papermill()
-"""
+forks.preload("papermill")
 COMMANDS = (
     "health --json", "jobs --json", "spending --json", "paths", "models list", "monitor --help",
     "diagnose {job} --json", "services status", "services install --dry-run", "prompt fox",
@@ -167,6 +161,12 @@ def answers(served: ServedLab, **ids: str) -> dict[str, bytes]:
     return found
 
 
+def executed() -> None:
+    import papermill
+
+    papermill.execute_notebook("asked.ipynb", "said.ipynb", progress_bar=False)
+
+
 def notebook(folder: Path) -> bytes:
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(NOTEBOOK)])
     book.metadata["kernelspec"] = {
@@ -176,9 +176,12 @@ def notebook(folder: Path) -> bytes:
     }
     nbformat.write(book, folder / "asked.ipynb")
     # in a process of its own: in a thread it leaves an event loop open
-    ran = [sys.executable, "-c", PAPERMILL, "--no-progress-bar", "asked.ipynb", "said.ipynb"]
-    done = subprocess.run(ran, cwd=folder, capture_output=True, timeout=180, check=False)
-    assert done.returncode == 0, done.stderr.decode()[-3000:]
+    said = folder / "papermill.txt"
+    process = forks.Forked(executed, environment=os.environ, folder=folder, out=said)
+    try:
+        assert process.wait(180) == 0, said.read_text()[-3000:]
+    finally:
+        process.close()
     return (folder / "said.ipynb").read_bytes()
 
 

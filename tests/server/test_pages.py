@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import pytest
 from browser import chromium
 from served_lab import TOKEN, ServedLab, until
 
+from orchestrator.jobs import Status
 from orchestrator.server.forked import CAN_FORK
 from orchestrator.server.page_handler import FRAME_ENDS
 
@@ -250,10 +252,21 @@ def test_pages_kernels_are_forks_that_share_their_memory_and_pages_go_on_without
     assert another.parent() == zygote(served) != parent
 
 
-@pytest.mark.skipif(not CAN_FORK, reason="here each kernel of a page starts by itself")
-def test_they_end_with_a_server_that_is_killed(served: ServedLab) -> None:
-    left = [zygote(served), *zygote(served).children()]
-    assert len(left) > 1
+def test_all_its_processes_end_by_themselves_when_a_server_is_killed_while_it_paints(
+    served: ServedLab,
+) -> None:
+    pieces(served)  # a page's kernel
+    params = {"steps": 2000, "width": 512, "height": 512}
+    job = served.lab.submit("long", params=params)
+    until(lambda: served.lab.store.get(job.id).status is Status.RUNNING, 30)
+    left = served.family()
+    assert len(left) >= 3, "the worker, the engine, a page's kernel"
+    if CAN_FORK:
+        assert {zygote(served), *zygote(served).children()} < set(left)
     served.process.kill()
-    served.process.wait()
-    assert psutil.wait_procs(left, timeout=10)[1] == []
+    assert served.process.wait(10) == -signal.SIGKILL
+    assert psutil.wait_procs(left, timeout=15)[1] == []
+    # the worker may have seen the engine go before it went itself
+    job = served.lab.store.get(job.id)
+    assert job.status in {Status.RUNNING, Status.QUEUED}
+    assert job.crashes == 0

@@ -11,9 +11,11 @@ from pathlib import Path
 import httpx
 import orjson
 import pytest
+from jupyterlab import commands
 from served_lab import TOKEN, ServedLab, free_port, until
 
 from orchestrator.jobs import Status
+from orchestrator.server.server import ask_no_yarn
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +126,20 @@ def test_a_port_in_use_is_said_before_anything_is_started(tmp_path: Path) -> Non
     assert f"Port {port}" in done.stderr
     assert "--port" in done.stderr
     assert not (tmp_path / "logs" / "engine.log").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a script stands in for Node.js")
+def test_jupyterlab_runs_no_nodejs_when_it_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = tmp_path / "ran"
+    (tmp_path / "node").write_text(f"#!/bin/sh\n: > '{ran}'\necho '{{}}'\n")
+    (tmp_path / "node").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(commands, "_yarn_config", commands._yarn_config)  # afterwards as it was
+    commands.get_app_version()  # which it asks for while it is imported
+    assert ran.exists(), "it no longer does by itself: ask_no_yarn can go"
+    ran.unlink()
+    ask_no_yarn()
+    commands.get_app_version()
+    assert not ran.exists()

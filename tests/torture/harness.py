@@ -37,7 +37,7 @@ from orchestrator.store import Store
 from orchestrator.testing import make_job, make_lab
 
 WORKERS, WRITERS, READERS, ENGINES = 3, 8, 2, 1
-KILL_S, KILL_WRITER_S = 0.5, 1.0
+KILL_S, KILL_WRITER_S = 0.5, 0.1  # a writer is done within a second
 JUNK, CANCELS = 40, 50
 LEASE_S = 3.0
 SETTLE_S = 1.5  # a file is set aside when it is older than half a second, at the next look

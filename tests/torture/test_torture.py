@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-JOBS = int(os.environ.get("LAB_TORTURE_JOBS", "96"))
+JOBS = int(os.environ.get("LAB_TORTURE_JOBS", "64"))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills and forks are POSIX")
