@@ -6,7 +6,7 @@ import gc
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -14,6 +14,7 @@ from lengths import LONG
 
 if TYPE_CHECKING:
     from served_lab import ServedLab
+    from turns import ByNeighbours
 
 # jsonschema, which reads notebooks, builds a check for international addresses for seconds if it can; none is tested
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
@@ -50,3 +51,13 @@ def lab_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedLab]:
     served = ServedLab(tmp_path_factory.mktemp("served"), BFL_BASE_URL="http://127.0.0.1:9")
     yield served
     served.stop()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByNeighbours | None:
+    """Under `--dist loadfile` some files stay together."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from turns import ByNeighbours
+
+    return ByNeighbours(config, log)

@@ -12,6 +12,7 @@ from traitlets.config import Config
 from voila.configuration import VoilaConfiguration
 from voila.paths import collect_template_paths
 
+from orchestrator.server.front_end import front_end
 from orchestrator.server.page_handler import PageFiles, PageHandler
 from orchestrator.server.templates import CompiledOnce
 
@@ -88,13 +89,17 @@ def handlers(config: Config, base_url: str, pages: Path) -> list[tuple[Any, ...]
     found = there(pages)
     config = Config(config)
     configure(config, found)
+    scripts = front_end(TEMPLATE)
+    if scripts is not None:
+        config.VoilaConfiguration.resources["lab"]["scripts"] = scripts.address
     common = {
         "config": config,
         "template_paths": collect_template_paths(["voila", "nbconvert"], TEMPLATE),
         "contents": PageFiles(root_dir=str(pages)),
         "frames": {},
     }
-    return [
+    routes = [] if scripts is None else [scripts.handler(base_url)]
+    return routes + [
         (
             url_path_join(base_url, page.slug),
             PageHandler,

@@ -6,15 +6,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin
 
 import pytest
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "server"))
-from browser import Resting, chromium
+from browser import DESKTOP, Resting, chromium
 from served_lab import ServedLab
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext
+    from playwright.sync_api import BrowserContext, Page
 
 PATIENCE_MS = 40_000  # the machine may be busy with other things
 
@@ -42,7 +43,7 @@ def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Resting]:
 
 @pytest.fixture(scope="module")
 def browser(window: Resting) -> Iterator[BrowserContext]:
-    """A browser that lets pages use the clipboard. Nobody is logged in, no theme is chosen, and no page is open."""
+    """A browser that lets pages use the clipboard. Nobody is logged in, no theme is chosen, no lab's page is open."""
     with window.awake() as context:
         kept = {"origin": "*", "storageTypes": "cookies,local_storage"}
         session = context.new_cdp_session(context.pages[0])
@@ -51,3 +52,14 @@ def browser(window: Resting) -> Iterator[BrowserContext]:
         yield context
         for page in context.pages[1:]:
             page.close()
+
+
+@pytest.fixture(scope="module")
+def tab(browser: BrowserContext) -> Iterator[Page]:
+    """The browser's first tab, for all modules: a new one is a new process, in which every script is compiled anew."""
+    tab = browser.pages[0]
+    yield tab
+    tab.set_viewport_size(DESKTOP)
+    tab.goto(
+        urljoin(tab.url, "/api/status")
+    )  # there the tab keeps its process, as on a blank page it would not

@@ -11,11 +11,11 @@ import pytest
 from browser import nothing_thrown, require_chromium
 from PIL import Image
 
-from orchestrator.jobs import Status
+from orchestrator.jobs import Failure, Job, Status
 
 require_chromium()
 
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 from served_lab import TOKEN, ServedLab, until
 
 DESKTOP, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
@@ -26,11 +26,10 @@ HOSTILE = '<img src=x onerror="document.title=1">\u202e {{7*7}}'
 
 
 @pytest.fixture(scope="module")
-def open_page(served: ServedLab, browser: BrowserContext) -> Page:
-    page = browser.new_page()
-    page.goto(f"{served.url}/batches?token={TOKEN}")
-    expect(prompts(page)).to_be_visible()
-    return page
+def open_page(served: ServedLab, tab: Page) -> Page:
+    tab.goto(f"{served.url}/batches?token={TOKEN}")
+    expect(prompts(tab)).to_be_visible()
+    return tab
 
 
 @pytest.fixture
@@ -179,6 +178,35 @@ def test_a_batch_is_paused_resumed_cancelled_and_a_failed_cell_says_why(
     assert page.title() == "Batches · Orchestrator"
     row(page, "bad").get_by_role("button", name="Retry failed").click()
     until(lambda: all(job.retried_count for job in served.lab.batch("bad").jobs()), 20)
+
+
+def failed(job: Job) -> Job:
+    why = Failure(kind="timeout", message="It took too long", remedy="Try again.")
+    claimed = job.claim(worker="w", host="h", slot=None, now=job.created_at)
+    return claimed.fail(why, now=job.created_at)
+
+
+def test_a_paid_batch_is_retried_when_its_price_is_agreed_to(page: Page, served: ServedLab) -> None:
+    lab = served.lab
+    lab.pause("nothing is to be bought")
+    try:
+        batch = lab.grid("a fox", backend="flux", seed=range(30), name="dear").submit(confirm=True)
+        for job in batch.jobs():
+            lab.store.update(job.id, failed)
+        retry = page.get_by_role("button", name="Retry failed: dear")
+        retry.click()
+        box = page.locator("dialog[open]")
+        expect(box).to_contain_text("Spend $1.80?")
+        expect(box).to_contain_text("30 jobs with FLUX Ultra: $1.80.")
+        page.keyboard.press("Enter")  # Cancel has the focus
+        expect(box).to_have_count(0)
+        assert batch.progress().counts == {Status.FAILED: 30}
+        retry.click()
+        box.get_by_role("button", name="Spend $1.80").click()
+        until(lambda: batch.progress().counts == {Status.QUEUED: 30}, 20)
+        assert batch.cancel() == 30
+    finally:
+        lab.resume()
 
 
 def test_sheet_and_table_are_taken_home(page: Page) -> None:

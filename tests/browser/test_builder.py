@@ -13,7 +13,7 @@ from browser import nothing_thrown, require_chromium
 
 require_chromium()
 
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 from served_lab import TOKEN, ServedLab, until
 
 MADE = (
@@ -54,8 +54,7 @@ LINKS = [
 ]
 
 
-def visit(browser: BrowserContext, served: ServedLab) -> Page:
-    page = browser.new_page()
+def visit(page: Page, served: ServedLab) -> Page:
     page.set_viewport_size({"width": 1500, "height": 900})
     page.goto(f"{served.url}/builder?token={TOKEN}")
     page.locator(".bd-canvas").wait_for()
@@ -121,8 +120,8 @@ def begin_anew(page: Page) -> None:
 
 
 @pytest.fixture(scope="module")
-def open_page(browser: BrowserContext, served: ServedLab) -> Page:
-    return visit(browser, served)
+def open_page(tab: Page, served: ServedLab) -> Page:
+    return visit(tab, served)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from orchestrator.testing import make_job
 
 require_chromium()
 
-from playwright.sync_api import BrowserContext, Page, ViewportSize, expect
+from playwright.sync_api import Page, ViewportSize, expect
 from served_lab import TOKEN, ServedLab, until
 
 PHONE: ViewportSize = {"width": 400, "height": 860}
@@ -112,16 +112,15 @@ def jobs(served: ServedLab) -> dict[str, Job]:
     return told
 
 
-def visit(browser: BrowserContext, served: ServedLab, query: str = "") -> Page:
-    page = browser.new_page()
+def visit(page: Page, served: ServedLab, query: str = "") -> Page:
     page.goto(f"{served.url}/canvas?token={TOKEN}{query}")
     page.locator(".lab-pics").wait_for()
     return page
 
 
 @pytest.fixture(scope="module")
-def open_page(served: ServedLab, browser: BrowserContext, jobs: dict[str, Job]) -> Page:
-    page = visit(browser, served)
+def open_page(served: ServedLab, tab: Page, jobs: dict[str, Job]) -> Page:
+    page = visit(tab, served)
     expect(page.locator(".lab-pic.lab-there")).to_have_count(8)
     return page
 
@@ -491,23 +490,6 @@ def test_words_backend_date_and_no_job_filter_the_pictures(page: Page) -> None:
     expect(page.locator(".lab-pic-orphan").first).to_be_visible()
 
 
-def test_the_address_of_a_job_says_why_there_is_nothing_and_shows_what_comes_until_its_chip_is_closed(
-    browser: BrowserContext, served: ServedLab, jobs: dict[str, Job]
-) -> None:
-    quick = {"width": 64, "height": 64, "steps": 1}
-    job = served.lab.submit("a late badger", params=quick, hold=True)
-    page = visit(browser, served, f"&job={job.id}")
-    expect(page.locator(".lab-pics-empty")).to_contain_text("this job is draft")
-    served.lab.run(job.id)
-    shows(page, "a late badger")
-    expect(page.locator(".lab-pics-chip")).to_contain_text(job.id[:13])
-    page.get_by_role("button", name="Show all pictures").first.click()
-    expect(page.locator(".lab-pic")).to_have_count(9)
-    assert "job=" not in page.url
-    page.close()
-    served.lab.gallery.trash([file_of(served.ended(job))])
-
-
 # ------------------------------------------------------------------------------ by itself
 
 
@@ -616,8 +598,24 @@ def test_use_as_input_opens_the_form_with_a_copy_of_the_picture(
     expect(open_page.locator(".lab-slot-image .lab-slot-name")).to_have_text(copy.name)
 
 
+def test_the_address_of_a_job_says_why_there_is_nothing_and_shows_what_comes_until_its_chip_is_closed(
+    tab: Page, served: ServedLab, jobs: dict[str, Job]
+) -> None:
+    quick = {"width": 64, "height": 64, "steps": 1}
+    job = served.lab.submit("a late badger", params=quick, hold=True)
+    page = visit(tab, served, f"&job={job.id}")
+    expect(page.locator(".lab-pics-empty")).to_contain_text("this job is draft")
+    served.lab.run(job.id)
+    shows(page, "a late badger")
+    expect(page.locator(".lab-pics-chip")).to_contain_text(job.id[:13])
+    page.get_by_role("button", name="Show all pictures").first.click()
+    expect(page.locator(".lab-pic")).to_have_count(9)
+    assert "job=" not in page.url
+    served.lab.gallery.trash([file_of(served.ended(job))])
+
+
 def test_very_many_pictures_scroll_smoothly_with_few_of_them_in_the_page(
-    browser: BrowserContext, served: ServedLab, jobs: dict[str, Job]
+    tab: Page, served: ServedLab, jobs: dict[str, Job]
 ) -> None:
     folder = served.lab.paths.drop_out
     sources = []
@@ -629,7 +627,7 @@ def test_very_many_pictures_scroll_smoothly_with_few_of_them_in_the_page(
         os.link(sources[n % 20], folder / f"many-{n:05}.png")
     until(lambda: served.lab.gallery.page(limit=1)[1] == MANY + 8, 90)
 
-    page = visit(browser, served)
+    page = visit(tab, served)
     usable = page.evaluate("performance.now()")
     page.wait_for_function("document.querySelectorAll('.lab-pic.lab-there').length >= 9")
     nine = page.evaluate("performance.now()")
@@ -658,7 +656,6 @@ def test_very_many_pictures_scroll_smoothly_with_few_of_them_in_the_page(
     expect(page.locator(".lab-pics-empty")).to_contain_text("No pictures yet", timeout=30_000)
     toast(page).get_by_role("button", name="Undo").click()
     expect(page.locator(".lab-pics-count")).to_have_text(f"{MANY + 8:,} pictures", timeout=60_000)
-    page.close()
 
 
 # what it costs to draw each frame of a long, quick scroll

@@ -15,18 +15,17 @@ from orchestrator.testing import make_job
 
 require_chromium()
 
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
 DESKTOP, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
 LONG = {"steps": 9000, "width": 512, "height": 512}
 
 
 @pytest.fixture(scope="module")
-def open_page(served: ServedLab, browser: BrowserContext) -> Page:
-    page = browser.new_page()
-    page.goto(f"{served.url}/dashboard?token={TOKEN}")
-    expect(page.get_by_label("Prompt", exact=True)).to_be_visible()
-    return page
+def open_page(served: ServedLab, tab: Page) -> Page:
+    tab.goto(f"{served.url}/dashboard?token={TOKEN}")
+    expect(tab.get_by_label("Prompt", exact=True)).to_be_visible()
+    return tab
 
 
 @pytest.fixture

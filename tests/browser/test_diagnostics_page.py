@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,10 +15,11 @@ from orchestrator.jobs import Failure, Job
 from orchestrator.testing import make_job
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Locator, Page
+    from playwright.sync_api import Locator, Page
 
 # so low that the plots are out of sight, and none is drawn that no test looks at
 DESKTOP, PHONE = {"width": 1440, "height": 400}, {"width": 400, "height": 850}
+STAMP = "%Y-%m-%d %H:%M:%S"
 GROWTH = 10_000_000  # bytes; matplotlib alone would take 40 million
 SCRIPT = '<script>window.hacked=1</script><img src=x onerror="window.hacked=1">'
 HOSTILE = Failure(kind="<b>odd</b>", message=f"{SCRIPT} \u202eevil", remedy=f"Do not run {SCRIPT}")
@@ -26,8 +28,8 @@ NO_CLIPBOARD = "Object.defineProperty(navigator, 'clipboard', { value: undefined
 
 
 @pytest.fixture(scope="module")
-def open_page(served: ServedLab, browser: BrowserContext) -> Page:
-    return visit(browser, served)
+def open_page(served: ServedLab, tab: Page) -> Page:
+    return visit(tab, served)
 
 
 @pytest.fixture
@@ -39,8 +41,7 @@ def page(open_page: Page) -> Iterator[Page]:
     assert open_page.locator('img[src="x"]').count() == 0
 
 
-def visit(browser: BrowserContext, served: ServedLab) -> Page:
-    page = browser.new_page()
+def visit(page: Page, served: ServedLab) -> Page:
     page.set_viewport_size(DESKTOP)
     page.goto(f"{served.url}/diagnostics?token={TOKEN}")
     panel(page, "Jobs").wait_for()
@@ -149,8 +150,10 @@ def test_plots_are_drawn_in_the_theme_of_the_page_with_words_for_who_cannot_see_
 
 def test_hostile_log_lines_are_text_and_follow_the_file(page: Page, served: ServedLab) -> None:
     log = served.lab.paths.logs / "odd.log"
+    # newer than whatever the services log meanwhile: a report tells of the newest lines only
+    at = datetime.now().astimezone() + timedelta(hours=1)
     with log.open("w", encoding="utf-8") as file:
-        file.write(f"2026-11-22 10:00:00,000 ERROR odd: {SCRIPT} \x1b[31m \u202e ?token=abc\n")
+        file.write(f"{at:{STAMP}},000 ERROR odd: {SCRIPT} \x1b[31m \u202e ?token=abc\n")
     lines = panel(page, "Log").locator("ol li")
     line = lines.filter(has_text="ERROR odd")
     line.wait_for()
@@ -160,7 +163,7 @@ def test_hostile_log_lines_are_text_and_follow_the_file(page: Page, served: Serv
     assert "\u202e" not in said
     assert "token=****" in said
     with log.open("a", encoding="utf-8") as file:
-        file.write("2026-11-22 10:00:01,000 INFO odd: and another\n")
+        file.write(f"{at:{STAMP}},001 INFO odd: and another\n")
     lines.filter(has_text="and another").wait_for()
 
 
@@ -232,12 +235,10 @@ def test_a_table_that_is_read_is_not_built_anew_when_nothing_in_it_changes(
 
 
 def test_a_visitor_who_may_not_copy_is_given_plots_and_report_and_the_kernel_does_not_grow_by_them(
-    browser: BrowserContext, served: ServedLab
+    tab: Page, served: ServedLab
 ) -> None:
-    page = browser.new_page()
-    page.add_init_script(NO_CLIPBOARD)
-    page.goto(f"{served.url}/diagnostics?token={TOKEN}")
-    panel(page, "Jobs").wait_for()
+    page = visit(tab, served)
+    page.evaluate(NO_CLIPBOARD)
     own = page.evaluate(
         "JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId"
     )
@@ -260,4 +261,3 @@ def test_a_visitor_who_may_not_copy_is_given_plots_and_report_and_the_kernel_doe
     box.wait_for()
     page.keyboard.press("Escape")
     box.wait_for(state="hidden")
-    page.close()

@@ -22,7 +22,7 @@ from orchestrator.testing import KEY
 
 require_chromium()
 
-from playwright.sync_api import BrowserContext, Page, ViewportSize, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 PHONE: ViewportSize = {"width": 390, "height": 844}
 STEP_MS = 60  # slow enough to see what is being painted
@@ -104,11 +104,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedLab]:
 
 
 @pytest.fixture(scope="module")
-def open_page(served: ServedLab, browser: BrowserContext) -> Page:
-    page = browser.new_page()
-    page.goto(f"{served.url}/dashboard?token={TOKEN}")
-    expect(page.get_by_label("Prompt", exact=True)).to_be_visible()
-    return page
+def open_page(served: ServedLab, tab: Page) -> Page:
+    tab.goto(f"{served.url}/dashboard?token={TOKEN}")
+    expect(tab.get_by_label("Prompt", exact=True)).to_be_visible()
+    return tab
 
 
 @pytest.fixture
@@ -292,20 +291,6 @@ def test_a_film_is_shown_as_it_moves_and_is_begun_with_from_its_dialog(
     expect(page.get_by_label("Frames", exact=True)).to_have_value("4")
 
 
-def test_where_the_money_went_is_in_the_diagnostics(
-    served: ServedLab, browser: BrowserContext
-) -> None:
-    page = browser.new_page()
-    with nothing_thrown(page):
-        page.goto(f"{served.url}/diagnostics")
-        money = page.locator(".lab-diag-on-money")
-        expect(money).to_contain_text("$0.18of $0.20")
-        expect(money).to_contain_text("FLUX Ultra $0.18")
-        expect(money.locator(".lab-money-days li")).to_have_count(14)
-        expect(page.locator(".lab-diag-on-stock")).to_contain_text("portrait")
-    page.close()
-
-
 def test_nothing_stands_out_of_a_phone_s_screen(page: Page) -> None:
     before = page.viewport_size
     page.set_viewport_size(PHONE)
@@ -330,3 +315,14 @@ def test_a_page_s_kernel_loads_no_library_that_it_does_not_need(
     assert maps
     for name in ("matplotlib", "pandas", "argostranslate", "ctranslate2"):
         assert not any(name in each for each in maps)
+
+
+# the page leaves the form by it: nothing below needs it
+def test_where_the_money_went_is_in_the_diagnostics(open_page: Page, served: ServedLab) -> None:
+    with nothing_thrown(open_page):
+        open_page.goto(f"{served.url}/diagnostics")
+        money = open_page.locator(".lab-diag-on-money")
+        expect(money).to_contain_text("$0.18of $0.20")
+        expect(money).to_contain_text("FLUX Ultra $0.18")
+        expect(money.locator(".lab-money-days li")).to_have_count(14)
+        expect(open_page.locator(".lab-diag-on-stock")).to_contain_text("portrait")

@@ -16,17 +16,16 @@ from orchestrator.testing import make_job
 
 require_chromium()
 
-from playwright.sync_api import BrowserContext, Locator, Page, TimeoutError, expect
+from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 QUICK = {"steps": 1, "width": 64, "height": 64}
 
 
 @pytest.fixture(scope="module")
-def open_page(served: ServedLab, browser: BrowserContext) -> Page:
-    page = browser.new_page()
-    page.goto(f"{served.url}/dashboard?token={TOKEN}")
-    expect(page.get_by_label("Prompt", exact=True)).to_be_visible()
-    return page
+def open_page(served: ServedLab, tab: Page) -> Page:
+    tab.goto(f"{served.url}/dashboard?token={TOKEN}")
+    expect(tab.get_by_label("Prompt", exact=True)).to_be_visible()
+    return tab
 
 
 @pytest.fixture
@@ -92,8 +91,11 @@ def test_what_the_page_makes_up_is_refused_with_what_to_do(page: Page, served: S
 
 
 @pytest.fixture(scope="module")
-def diagnostics(browser: BrowserContext, served: ServedLab) -> Iterator[Page]:
-    """The page of a lab whose services were looked at for ten hours, in which the worker was away once."""
+def diagnostics(open_page: Page, served: ServedLab) -> Iterator[Page]:
+    """The page of a lab whose services were looked at for ten hours, in which the worker was away once.
+
+    The dashboard is left for it: nothing below needs that.
+    """
     history = HealthHistory(served.lab.paths.data / "health.jsonl")
     report = HealthReport.model_validate(served.api("GET", "/api/health"))
     away = report.model_copy(
@@ -102,10 +104,9 @@ def diagnostics(browser: BrowserContext, served: ServedLab) -> Iterator[Page]:
     now = served.lab.store.now()
     for minutes in range(600, 0, -20):
         history.append(away if minutes == 200 else report, at=now - timedelta(minutes=minutes))
-    page = browser.new_page()
-    page.goto(f"{served.url}/diagnostics?token={TOKEN}")
-    with nothing_thrown(page):
-        yield page
+    open_page.goto(f"{served.url}/diagnostics")
+    with nothing_thrown(open_page):
+        yield open_page
 
 
 def test_a_paid_job_is_not_run_again_by_one_click(diagnostics: Page, served: ServedLab) -> None:

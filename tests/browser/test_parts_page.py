@@ -40,12 +40,11 @@ BOM = "Designator;Qty;Manufacturer;MPN\nR1,R2;2;Yageo;RC0603FR-0710KL\nU9;1;;ZZ-
 
 
 @pytest.fixture(scope="module")
-def open_page(served: ServedLab, browser: BrowserContext) -> Page:
-    page = browser.new_page()
-    page.set_viewport_size(DESKTOP)
-    page.goto(f"{served.url}/parts?token={TOKEN}")
-    expect(page.get_by_label("Search for", exact=True).first).to_be_visible()
-    return page
+def open_page(served: ServedLab, tab: Page) -> Page:
+    tab.set_viewport_size(DESKTOP)
+    tab.goto(f"{served.url}/parts?token={TOKEN}")
+    expect(tab.get_by_label("Search for", exact=True).first).to_be_visible()
+    return tab
 
 
 @pytest.fixture
@@ -175,12 +174,12 @@ def test_a_dropped_bill_of_materials_is_quoted_and_says_what_it_did_not_find(pag
     done(page)
 
 
-@pytest.mark.parametrize("tab", ["Quote a bill of materials", "Search"])
-def test_a_phone_needs_no_sideways_scrolling(page: Page, tab: str) -> None:
+@pytest.mark.parametrize("view", ["Quote a bill of materials", "Search"])
+def test_a_phone_needs_no_sideways_scrolling(page: Page, view: str) -> None:
     page.set_viewport_size(PHONE)
-    page.get_by_role("button", name=tab, exact=True).first.click()
+    page.get_by_role("button", name=view, exact=True).first.click()
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    if tab == "Search":
+    if view == "Search":
         page.locator(".parts-name").first.click()
         expect(page.locator("dialog[open] .parts-offer").first).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]

@@ -20,7 +20,7 @@ from orchestrator.testing import make_job
 require_chromium()
 
 from contrast import AA, CONTRAST
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 QUICK = {"steps": 2, "width": 64, "height": 64}
 MANY = 2000 if LONG else 400
@@ -44,13 +44,12 @@ def asked(served: ServedLab) -> Job:
 
 
 @pytest.fixture(scope="module")
-def open_page(served: ServedLab, browser: BrowserContext, asked: Job) -> Page:
-    page = browser.new_page()
-    page.set_viewport_size({"width": 1440, "height": 900})
-    page.add_init_script(SHIFTS)
-    page.goto(f"{served.url}/dashboard?token={TOKEN}&again={asked.id}")
-    expect(page.get_by_label("Prompt", exact=True)).to_be_visible()
-    return page
+def open_page(served: ServedLab, tab: Page, asked: Job) -> Page:
+    tab.set_viewport_size({"width": 1440, "height": 900})
+    tab.goto(f"{served.url}/dashboard?token={TOKEN}&again={asked.id}")
+    expect(tab.get_by_label("Prompt", exact=True)).to_be_visible()
+    tab.evaluate(SHIFTS)
+    return tab
 
 
 @pytest.fixture

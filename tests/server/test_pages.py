@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import httpx
 import psutil
 import pytest
 from browser import chromium
@@ -96,7 +97,7 @@ def test_the_scripts_of_a_page_are_asked_for_while_its_notebook_runs(
         page.goto(f"{served.url}/?token={TOKEN}", wait_until="commit")
         page.wait_for_function(
             r"""() => document.readyState === "loading"
-              && performance.getEntriesByType("resource").some((each) => /\d+\.voila\.js$/.test(each.name))"""
+              && performance.getEntriesByType("resource").some((each) => /front-end\.js/.test(each.name))"""
         )
     painted(page)
     page.goto("about:blank")
@@ -109,6 +110,17 @@ def test_a_page_asks_no_other_host_for_anything(visit: Visit, served: ServedLab)
     assert len(visit.asked) > 10
     assert [url for url in visit.asked if not url.startswith(ours)] == []
     assert visit.refused == []
+
+
+def test_the_many_scripts_of_voila_are_asked_for_as_one_which_the_browser_may_keep(
+    visit: Visit, served: ServedLab
+) -> None:
+    (scripts,) = [url for url in visit.asked if "/front-end.js?v=" in url]
+    assert [url for url in visit.asked if "/voila/static/" in url] == []
+    reply = served.http.get(scripts, headers=served.token)
+    assert reply.is_success
+    assert "immutable" in reply.headers["Cache-Control"]
+    assert not httpx.get(scripts).is_success  # nobody gets anything without the token
 
 
 def theme(page: Page) -> tuple[str, str]:
