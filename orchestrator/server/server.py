@@ -6,10 +6,12 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from logging.handlers import MemoryHandler
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import traitlets
 from jupyter_server.serverapp import ServerApp
 from jupyter_server.services.kernels.kernelmanager import (
     AsyncMappingKernelManager,
@@ -38,6 +40,11 @@ FRUGAL = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "100000"}
 
 class LabKernel(ServerKernelManager):
     """A kernel whose process is written down, however often it is restarted. A page's is a fork, where it can be."""
+
+    @traitlets.default("last_activity")
+    def _just_now(self) -> datetime:
+        # Jupyter sets it a moment after the kernel can be listed, and fails whoever lists them in that moment
+        return datetime.now(UTC)
 
     async def _async_pre_start_kernel(self, *, forked: bool = False, **kwargs: Any) -> Any:
         """As the base class, which calls it before it looks for who starts its process."""

@@ -14,6 +14,14 @@ from jupyter_client import AsyncKernelManager
 from jupyter_client.connect import write_connection_file
 
 from orchestrator.server.forked import CAN_FORK, Fork, ForkedProvisioner, Zygote
+from orchestrator.server.server import LabKernel, LabKernels
+
+
+def test_a_kernel_can_be_listed_from_the_moment_it_is_there() -> None:
+    kernels = LabKernels()
+    kernels._kernels["of-a-page"] = LabKernel()
+    (listed,) = kernels.list_kernels()
+    assert listed["last_activity"]
 
 
 def test_a_kernel_that_cannot_be_forked_is_started(tmp_path: Path) -> None:
