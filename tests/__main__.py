@@ -1,7 +1,7 @@
 """Every check of the project, as `python -m tests`: format, lint, types, tests, notebooks.
 
 Ends with 0 only if all of them pass; a failing one does not keep the others from running. Tests that fail are run
-once more, alone and with what they compared, and that is said: most run three or four at a time, and some have
+once more, alone and with what they compared, and that is said: most run two or four at a time, and some have
 promises of milliseconds to keep.
 """
 
@@ -28,7 +28,7 @@ TOGETHER = [f"--ignore={folder}" for folder in [*LABS, "tests/torture"]]
 # everything is killed: these need the machine for themselves
 FIRE = ["tests/acceptance/test_campaign.py", "tests/torture"]
 EVENLY = ["-n", "4", "--dist", "worksteal"]  # on two cores: of four, two mostly wait for something
-BY_FILE = ["-n", "3", "--dist", "loadfile"]  # those of a file share a lab, a browser or a kernel
+BY_FILE = ["-n", "2", "--dist", "loadfile"]  # those of a file share a lab, a browser or a kernel
 # plugins that no test here uses, and that take seconds of every process to import
 BARE = ["-p", "no:nbval", "-p", "no:schemathesis"]
 # nobody looks into the assertions of tests that pass, and to prepare them takes each process 6 s in a fresh clone
