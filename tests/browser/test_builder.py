@@ -103,7 +103,7 @@ def save_as(page: Page, name: str) -> None:
     page.keyboard.press("Control+s")
     page.get_by_label("Save the workflow as").last.fill(name)
     page.keyboard.press("Enter")
-    expect(page.get_by_role("alert").filter(has_text="Saved as")).to_be_visible()
+    expect(page.get_by_role("alert").filter(has_text=f"Saved as {name}.")).to_be_visible()
 
 
 def begin_anew(page: Page) -> None:
@@ -218,7 +218,7 @@ def test_the_same_graph_is_built_by_mouse_and_its_nodes_say_how_far_it_is(
     save_as(page, "by mouse")
     assert links_of(saved(served, "by mouse")) == set(LINKS)
     steps = node(page, 5).get_by_role("spinbutton", name="steps of KSampler", exact=True)
-    steps.fill("200")  # long enough to be seen at work
+    steps.fill("1000")  # long enough to be seen at work
     steps.press("Enter")
     run_and_see(page)
 
@@ -235,7 +235,7 @@ def test_what_is_done_can_be_undone_to_the_very_text(page: Page, served: ServedL
     seed = node(page, 1).get_by_role("spinbutton", name="seed of KSampler", exact=True)
     expect(seed).to_have_value("18446744073709551615")
     page.keyboard.press("Control+s")
-    expect(page.get_by_role("alert").filter(has_text="Saved as")).to_be_visible()
+    expect(page.get_by_role("alert").filter(has_text="Saved as odd.")).to_be_visible()
     assert file.read_text() == text
     steps = node(page, 1).get_by_role("spinbutton", name="steps of KSampler", exact=True)
     steps.fill("31")
@@ -292,7 +292,7 @@ def test_a_file_that_changed_on_the_disk_is_not_overwritten_unasked(
     expect(page.get_by_label("not saved", exact=True)).to_be_visible()
     page.keyboard.press("Control+s")
     dialog.get_by_role("option", name="Save over it").click()
-    expect(page.get_by_role("alert").filter(has_text="Saved as")).to_be_visible()
+    expect(page.get_by_role("alert").filter(has_text="Saved as shared.")).to_be_visible()
     until(lambda: len(saved(served, "shared")["nodes"]) == 1, 10)
 
 

@@ -319,6 +319,40 @@ def test_of_two_pages_the_later_change_is_refused_and_its_page_gets_the_newer_do
     assert json.loads(told[0]["text"])["extra"] == {"by": "one"}
 
 
+def test_what_is_changed_while_it_is_saved_is_not_taken_for_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(monkeypatch)
+
+    async def saved(lab: Lab) -> tuple[bool, list[dict[str, Any]], list[str]]:
+        lab.paths.workflows.mkdir(parents=True, exist_ok=True)
+        file = lab.paths.workflows / "fox.json"
+        builder = Builder(lab)
+
+        def said() -> list[dict[str, Any]]:
+            return [each for each, _ in answers(builder) if each["kind"] == "answer"]
+
+        press(builder, "save", name="fox", key="1")
+        await asyncio.sleep(0)  # it has begun
+        op = {"op": "set", "path": ["extra"], "value": {"changed": "meanwhile"}}
+        press(builder, "edit", page="one", base=0, ops=[op], serial=1)
+        await until(lambda: len(said()) == 1)
+        first, is_saved = file.read_text(), builder._figures()["saved"]
+        for key in ("2", "3"):  # somebody is impatient
+            press(builder, "save", key=key)
+        await until(lambda: len(said()) == 3)
+        told = said()
+        builder.close()
+        return is_saved, told, [first, file.read_text()]
+
+    with make_lab(tmp_path) as lab:
+        is_saved, said, (first, last) = asyncio.run(saved(lab))
+    assert "meanwhile" not in first
+    assert not is_saved
+    assert [each.get("error") for each in said] == [None, None, None]
+    assert "meanwhile" in last
+
+
 def test_two_pages_that_begin_at_once_are_both_shown_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,6 +48,7 @@ class Builder(LiveView):
         self._lost: list[dict[str, Any]] = []  # what of a file in API format cannot be shown
         self._known: Known | None = None
         self._asking = asyncio.Lock()
+        self._saving = asyncio.Lock()
         self._checking: asyncio.Task[None] | None = None
         self._places: dict[str, dict[str, list[str]]] = {}  # job -> node of its prompt -> place
         self._first = name
@@ -302,9 +303,13 @@ class Builder(LiveView):
         self._check_soon()
 
     async def _save(self, message: Message) -> dict[str, Any]:
+        async with self._saving:  # the second of two would find a file that somebody has changed
+            return await self._write(message)
+
+    async def _write(self, message: Message) -> dict[str, Any]:
         document = self._document
         name = str(message.get("name") or document.name).strip()
-        data = document.data()
+        text, data = document.text, document.data()  # changes come while it is written
         was: str | None = self._state if name == document.name else ""
         if message.get("sure") is True:
             was = None
@@ -316,7 +321,7 @@ class Builder(LiveView):
                 logger.warning("A workflow is saved that cannot be converted: %s", error.message)
         await asyncio.to_thread(self._folder.write, name, data, was=was, prompt=prompt or None)
         if self._document is document:
-            document.note_saved(name, data)
+            document.note_saved(name, text, data)
             self._state = digest(data)
             self.send({"kind": "figures", **self._figures()})
         return {"name": name, "backend": bool(prompt)}

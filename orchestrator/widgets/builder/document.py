@@ -107,10 +107,10 @@ class Document:
             self._back.append(Kept(self.text, "", 0.0))
             self._move(self._forth.pop())
 
-    def note_saved(self, name: str, data: bytes) -> None:
-        """The file `name` has what `data` returned."""
+    def note_saved(self, name: str, text: str, data: bytes) -> None:
+        """The file `name` has `data`, which is what `data()` returned when the text was `text`."""
         self.name = name
-        self._data, self._opened, self._saved = data, self.text, self.text
+        self._data, self._opened, self._saved = data, text, text
 
     def _check(self, base: int) -> None:
         if base != self.revision:

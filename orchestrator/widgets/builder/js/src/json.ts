@@ -84,7 +84,8 @@ export class Draft {
     return get(this.doc, path);
   }
   set(path: Path, value: unknown) {
-    this.add({ op: "set", path, value });
+    // a step of undo that changes nothing would look as if undo did not work
+    if (value === undefined || this.get(path) !== value) this.add({ op: "set", path, value });
   }
   insert(path: Path, value: unknown) {
     this.add({ op: "insert", path, value });

@@ -190,7 +190,8 @@ export class Session {
       answer: () => this.takeAnswer(message),
       document: () => this.takeDocument(message),
       edited: () => this.takeEdited(message),
-      figures: () => this.set(figures(message)),
+      // said before our newest change had come there: what comes back with that says it all
+      figures: () => this.heard === this.sent && this.set(figures(message)),
       plans: () => this.set({ plans: message.plans, planned: true, live: message.live, address: message.address }),
       findings: () => message.revision <= this.state.revision && this.set({ findings: message.findings, place: message.prompt ?? {} }),
       picture: () => this.takePicture(message, buffers),

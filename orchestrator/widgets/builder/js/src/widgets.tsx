@@ -31,6 +31,7 @@ const useText = (value: unknown, write: (text: string) => void) => {
   latest.current = { text, write };
   const commit = () => {
     const { text: now, write: to } = latest.current;
+    latest.current.text = null; // once: the field may be left, or go, before it is drawn anew
     if (now !== null && now !== shown(value)) to(now);
     setText(null);
   };
