@@ -89,7 +89,9 @@ class Ground:
         return [engine.url for engine in self.engines]
 
     def mend(self) -> None:
-        """Start again what does not live, and forget the faults."""
+        """Start again what does not live, and forget the faults and what was painted."""
+        for engine in self.engines:
+            engine.forget()  # asked for what it has made before, it answers at once
         self.faults.update({"reset": True})
         self.faults.fails = None
         if not self.here.scheduler.is_alive:
