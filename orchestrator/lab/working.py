@@ -5,19 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import AsyncIterator, Callable, Container, Sequence
 from typing import TYPE_CHECKING
 
-import orjson
 from pydantic import SecretStr
 
 from orchestrator.connectors.comfyui import ComfyUI
-from orchestrator.embedded import EngineProcess
-from orchestrator.errors import DiskFull, OrchestratorError
-from orchestrator.files import write_whole
+from orchestrator.errors import OrchestratorError
 from orchestrator.health import served_s
-from orchestrator.lab.core import Core
+from orchestrator.lab.engines import Engines, answers
 from orchestrator.settings import DEFAULT_COMFY_URL
 
 if TYPE_CHECKING:
@@ -25,13 +21,12 @@ if TYPE_CHECKING:
     from orchestrator.guardian import Guardian, Ward
     from orchestrator.worker import Worker
 
-PROBE_S = 2.0
 LOOK_S = 3.0  # how often one who stands by looks whether a worker still lives
 
 logger = logging.getLogger(__name__)
 
 
-class Working(Core):
+class Working(Engines):
     """The part of the lab that has the work done."""
 
     @contextlib.asynccontextmanager
@@ -136,16 +131,20 @@ class Working(Core):
         if self.settings.orchestrator_cluster is not None:
             yield []  # they stand beside the cluster's workers
             return
-        if hosts := self.settings.comfy_urls or await self._running():
+        if self.settings.comfy_urls:
+            yield self.settings.comfy_urls
+            return
+        others, hosts = self._noted_engine(), await self._running()
+        if others and not hosts and await asyncio.to_thread(served_s, self.store) is not None:
+            hosts = [others]  # it fell just now: the guardian of `up` brings it back
+        if others and hosts == [others]:
+            async with self.others_engine(others):
+                yield hosts
+        elif hosts:
             yield hosts
-            return
-        url = self._noted_engine()
-        up_s = await asyncio.to_thread(served_s, self.store)
-        if url is not None and up_s is not None:
-            yield [url]  # it fell just now: the guardian of `up` brings it back at the same address
-            return
-        async with self.engine() as own:
-            yield [own]
+        else:
+            async with self.engine() as own:
+                yield [own]
 
     async def has_comfyui(self) -> bool:
         """Whether the lab has a ComfyUI to go to: one is configured, or something answers."""
@@ -155,56 +154,9 @@ class Working(Core):
 
     async def _running(self) -> list[str]:
         for url in (self._engine_url(), DEFAULT_COMFY_URL):
-            if url and await _answers(url):
+            if url and await answers(url):
                 return [url]
         return []
-
-    @contextlib.asynccontextmanager
-    async def engine(self) -> AsyncIterator[str]:
-        """The embedded engine, running for as long as this is entered; other processes of the lab find it."""
-        from orchestrator.guardian import Circuit, engine
-
-        process = await asyncio.to_thread(self.start_engine)
-        ward = engine.ward(lambda: process, lambda: self.restart_engine(process))
-        circuit = Circuit(ward.name, clock=time.monotonic, remedy=ward.remedy)
-        keeping = asyncio.create_task(
-            ward.keep(circuit, clock=time.monotonic, may_act=lambda: True), name="keep the engine"
-        )
-        try:
-            yield process.url
-        finally:
-            keeping.cancel()
-            await asyncio.wait([keeping])
-            await asyncio.to_thread(self.stop_engine, process)
-
-    def start_engine(self, *, step_ms: float = 0.0) -> EngineProcess:
-        """Start the embedded engine and note its address for the other processes of the lab.
-
-        `step_ms`: how much longer each sampler step takes. Raises ServiceUnreachable, OSError, DiskFull.
-        """
-        self._engine_file.unlink(missing_ok=True)
-        process = EngineProcess(log=self.paths.logs / "engine.log", step_ms=step_ms)
-        self._note_engine(process)
-        return process
-
-    def restart_engine(self, process: EngineProcess) -> None:
-        """Start an engine that fell, or hangs, at the same address. Raises ServiceUnreachable, OSError, DiskFull."""
-        process.restart()
-        self._note_engine(process)
-
-    def _note_engine(self, process: EngineProcess) -> None:
-        said = orjson.dumps({"url": process.url, "pid": process.pid})
-        try:
-            write_whole(self._engine_file, said, durable=False)
-        except (OSError, DiskFull):
-            process.stop()  # nobody would find it: its guardian tries again
-            raise
-
-    def stop_engine(self, process: EngineProcess) -> None:
-        """End the engine and forget its address."""
-        if self._noted_engine() == process.url:
-            self._engine_file.unlink(missing_ok=True)
-        process.stop()
 
     def guardian(self, wards: Sequence[Ward] = ()) -> Guardian:
         """A guardian of this lab, to be run. `wards`: what this process can start again."""
@@ -218,15 +170,3 @@ class Working(Core):
             cluster=self.cluster_look,
             wards=wards,
         )
-
-
-async def _answers(url: str) -> bool:
-    client = ComfyUI(url)
-    try:
-        async with asyncio.timeout(PROBE_S):
-            await client.system_stats()
-    except (OrchestratorError, TimeoutError):
-        return False
-    finally:
-        await client.close()
-    return True

@@ -106,6 +106,31 @@ def test_the_address_of_an_engine_that_is_gone_is_not_believed(bare: Lab) -> Non
     assert bare.comfy_hosts() == ["http://127.0.0.1:9"]
 
 
+@pytest.mark.parametrize("end", ["in order", "killed"])
+def test_a_job_is_done_although_whoever_started_the_engine_ends(bare: Lab, end: str) -> None:
+    async def work() -> Job:
+        with Lab.open(bare.paths.file) as first:
+            engine = await asyncio.to_thread(first.start_engine)
+            async with bare.worker():
+                job = await bare.generate("a fox", steps=1000)
+                while (now := job.progress()) is None or not now.step:
+                    await asyncio.sleep(0.05)
+                if end == "in order":
+                    first.stop_engine(engine)
+                else:  # nobody has tidied up, and a process with so high an id has never been
+                    said = {"url": engine.url, "pid": engine.pid, "owner": 2**22 + 1}
+                    (bare.paths.data / "engine.json").write_bytes(orjson.dumps(said))
+                    engine.stop()
+                assert bare.comfy_hosts() != [engine.url]
+                done = (await job.wait(timeout_s=60)).job
+                assert bare.comfy_hosts() == [engine.url]  # the address is the same
+        return done
+
+    job = asyncio.run(work())
+    assert (job.status, len(job.attempts)) == (Status.DONE, 2)
+    assert not (bare.paths.data / "engine.json").exists()
+
+
 def test_a_job_file_cannot_name_a_picture_outside_its_folder(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "secret.png").write_bytes(b"key")
     (lab.paths.drop_out / "link.png").symlink_to(tmp_path / "secret.png")
