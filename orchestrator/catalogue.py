@@ -26,9 +26,8 @@ from orchestrator.workflows import SavedWorkflow, near_matches
 logger = logging.getLogger(__name__)
 
 MAX_FILE = 5_000_000  # bytes; a workflow of a thousand nodes takes half of one million
-COMPANIONS = (
-    ".api"  # folder with what the Builder made of its files: the same workflows in API format
-)
+# folder with what the Builder made of its files: the same workflows in API format
+COMPANIONS = ".api"
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,8 @@ from orchestrator.errors import CorruptFile, DiskFull
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC})
 NOT_PLAIN = frozenset({errno.ELOOP, errno.ENXIO})  # what opening a link or a socket says
-CANNOT_SYNC = frozenset(
-    {errno.EINVAL, errno.ENOTSUP}
-)  # some network drives have no fsync of folders
+# some network drives have no fsync of folders
+CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
 WINDOWS = sys.platform == "win32"
 READ_FLAGS = os.O_RDONLY
 for _flag in ("O_BINARY", "O_CLOEXEC", "O_NONBLOCK", "O_NOFOLLOW"):
@@ -198,8 +197,7 @@ def write_whole(
 def read_json(path: Path) -> Any:
     """The content of a JSON file. Raises FileNotFoundError, or CorruptFile when it is not JSON."""
     try:
-        return orjson.loads(
-            path.read_bytes().removeprefix(BOM_UTF8)
-        )  # Notepad and PowerShell write one
+        # Notepad and PowerShell write one
+        return orjson.loads(path.read_bytes().removeprefix(BOM_UTF8))
     except orjson.JSONDecodeError as error:
         raise CorruptFile(f"{path.name} is not JSON: {error}") from error

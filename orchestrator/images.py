@@ -37,14 +37,12 @@ from orchestrator.recipes import (
 from orchestrator.recipes.mp4 import inspected
 
 MAX_PIXELS = 8192 * 8192  # four times the largest picture a backend makes; 200 MB when decoded
-MAX_FRAME_PIXELS = (
-    8 * MAX_PIXELS
-)  # of all frames of an animated picture that are decoded to judge it
+# of all frames of an animated picture that are decoded to judge it
+MAX_FRAME_PIXELS = 8 * MAX_PIXELS
 MAX_FILE = 256_000_000  # bytes of a file that is read whole for its recipe
 MAX_STEM = 100  # characters; with ending and sidecar far below any file system's 255 bytes
-RESERVED = re.compile(
-    r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE
-)  # device names on Windows
+# device names on Windows
+RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 # how FAT, some shares and Windows say that they have no hard links
 NO_LINKS = frozenset(
     {errno.EPERM, errno.EACCES, errno.EINVAL, errno.EMLINK, errno.ENOSYS, errno.ENOTSUP}

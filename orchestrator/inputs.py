@@ -284,9 +284,8 @@ def _decoded(data: bytes, kind: Kind, name: str, limits: Limits) -> tuple[Image.
         with Image.open(io.BytesIO(bare), formats=[kind.format]) as image:
             if getattr(image, "n_frames", 1) > 1:
                 notes.append("Of the animated picture the first frame is taken")
-            if (
-                image.width * image.height > limits.pixels
-            ):  # a GIF's frame may be larger than its screen
+            # a GIF's frame may be larger than its screen
+            if image.width * image.height > limits.pixels:
                 raise _damaged(name, kind)
             image.load()
             profile = image.info.get("icc_profile")

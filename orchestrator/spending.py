@@ -35,9 +35,8 @@ class Price:
     model: str
     first: Decimal
     next: Decimal | None = None
-    source: str = (
-        "docs.bfl.ai/quick_start/pricing"  # BFL's "skills" repository has the further megapixels
-    )
+    # BFL's "skills" repository has the further megapixels
+    source: str = "docs.bfl.ai/quick_start/pricing"
     as_of: date = date(2026, 11, 23)  # when a stored copy of it was read
 
     def credits(self, megapixels: int, input_megapixels: int) -> Decimal:

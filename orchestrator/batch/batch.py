@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from orchestrator.batch.sheet import Sheet
     from orchestrator.lab import Lab
 
-BATCH_KIND = (
-    "application/vnd.orchestrator.batch+json"  # by which a run finds what its notebook made
-)
+# by which a run finds what its notebook made
+BATCH_KIND = "application/vnd.orchestrator.batch+json"
 LOOK_S = 1.0  # a change that nobody told us of
 
 

@@ -25,13 +25,11 @@ from orchestrator.workflows import Offered
 logger = logging.getLogger(__name__)
 
 EVERY_S = 0.25  # what a person can follow; of a prompt that is done sooner, the outcome tells all
-SOON_BYTES = (
-    100_000  # an outcome that is larger is fetched: the scheduler keeps the newest thousand
-)
+# an outcome that is larger is fetched: the scheduler keeps the newest thousand
+SOON_BYTES = 100_000
 PREVIEW_BYTES = 200_000  # a larger preview stays here: the scheduler keeps the newest thousand
-INHERITS_S = (
-    30.0  # so long after its start the worker asks whether the one before it had sent the prompt
-)
+# so long after its start the worker asks whether the one before it had sent the prompt
+INHERITS_S = 30.0
 PROBE_S = 0.5
 EXECUTING, LEFT = "executing", frozenset({"cancelled", "released", "forgotten"})
 
@@ -159,9 +157,8 @@ class Beside(WorkerPlugin):  # type: ignore[misc]
             task.cancel()
             await asyncio.wait([task])
         else:
-            self._refused.add(
-                key
-            )  # in the worker's own queue, it may begin while its cancelling is on the way
+            # in the worker's own queue, it may begin while its cancelling is on the way
+            self._refused.add(key)
         if (await self.client.state(remote_id)).status is not RemoteStatus.UNKNOWN:
             await self.client.cancel(remote_id)
 
@@ -213,9 +210,8 @@ class Telling:
     def _say(self) -> None:
         self._next = None
         said: dict[str, Any] = {}
-        if (
-            not self._is_begun
-        ):  # it goes into the job's file, where the next worker of the lab finds it
+        # it goes into the job's file, where the next worker of the lab finds it
+        if not self._is_begun:
             self._is_begun = said["taken"] = True
         if (progress := self._unsaid) is not None:
             self._unsaid = None

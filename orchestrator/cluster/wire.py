@@ -11,9 +11,8 @@ from orchestrator.errors import OrchestratorError, ServiceError
 from orchestrator.jobs import Progress, one_line
 from orchestrator.workflows.names import squashed
 
-COMFYUI = (
-    "comfyui"  # the resource that each attempt takes one of, and the name of the worker's plugin
-)
+# the resource that each attempt takes one of, and the name of the worker's plugin
+COMFYUI = "comfyui"
 MODEL = "model:"  # of a tag: a backend's name, or the name of a model's file
 
 
@@ -28,9 +27,8 @@ class Order(TypedDict):
     text: str
     prefix: str
     document: dict[str, Any] | None  # the saved workflow
-    pictures: dict[
-        str, tuple[str, bytes]
-    ]  # input pictures by the name the job gives: file name, content
+    # input pictures by the name the job gives: file name, content
+    pictures: dict[str, tuple[str, bytes]]
     sent: bool  # the prompt may be at a server already: ask before sending it again
     taken: bool  # the server at `place` had taken it: if it is not there, it vanished
     place: str

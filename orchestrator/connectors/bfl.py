@@ -44,9 +44,8 @@ DEADLINE_S = 600.0  # a picture takes seconds; a queue at the service minutes
 NOT_FOUND_S = 10.0  # a region that has not heard yet of a task that was just accepted
 POST_READ_S = 60.0  # the answer comes before the picture is made, but large images go up first
 MAX_REDIRECTS = 3
-OWN_HOST = re.compile(
-    rb"(?:[a-z0-9-]+\.)*bfl\.ai"
-)  # strict: httpx lets a backslash into a host name
+# strict: httpx lets a backslash into a host name
+OWN_HOST = re.compile(rb"(?:[a-z0-9-]+\.)*bfl\.ai")
 AWAY = "Check this machine's connection to the internet and BFL_BASE_URL; the service may also be down."
 MODERATION = re.compile(r"moderat|content policy|nsfw|flagged", re.I)
 KEY = re.compile(r"[\x21-\x7e]+")

@@ -17,9 +17,8 @@ from orchestrator.errors import (
     WorkflowRejected,
 )
 
-NO_SUCH_NODE = re.compile(
-    r"because node (.+?) does not exist"
-)  # 0.3; newer servers have a type for it
+# 0.3; newer servers have a type for it
+NO_SUCH_NODE = re.compile(r"because node (.+?) does not exist")
 WEIGHTS = frozenset({"ckpt_name", "unet_name"})
 SAMPLING = frozenset({"sampler_name", "scheduler"})
 MAX_CHOICES = 8  # listed when nothing is near

@@ -108,9 +108,10 @@ class Socket:
         if self._enabled and (self._task is None or self._task.done()):
             if self._works:
                 self._tried.clear()  # worth waiting for again
+            # of no job: it serves others after the one that opened it
             self._task = asyncio.create_task(
                 self._run(), name="comfyui socket", context=logs.about_no_job()
-            )  # it serves other jobs after the one that opened it
+            )
 
     async def _run(self) -> None:
         """Stay connected while there is something to watch; a later watch starts it again."""

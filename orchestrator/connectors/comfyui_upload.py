@@ -12,9 +12,8 @@ import httpx
 from orchestrator.connectors.http import Reply, shown
 from orchestrator.errors import RequestRejected, ServiceBroken
 
-SUBFOLDER = (
-    "orchestrator"  # of the server's input folder: what is ours can be found, and cleared away
-)
+# of the server's input folder: what is ours can be found, and cleared away
+SUBFOLDER = "orchestrator"
 MAX_NAME = 120  # characters
 
 UNSAFE = re.compile(r"[^\w.()+@ -]", re.ASCII)

@@ -24,9 +24,8 @@ class Timing:
 
     poll_interval_s: float = 1.0  # ComfyUI answers from memory
     lively_interval_s: float = 5.0  # while the socket tells of the prompt
-    vanish_s: float = (
-        1.0  # between the two looks that must both find no trace: a POST may be validating
-    )
+    # between the two looks that must both find no trace: a POST may be validating
+    vanish_s: float = 1.0
     grace_s: float = 30.0  # a server that is being restarted
     stall_s: float = 600.0  # the slowest single step that is still work
     cancel_s: float = 10.0  # an interrupt is heeded between two sampler steps

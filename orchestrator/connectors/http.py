@@ -24,15 +24,13 @@ from orchestrator.jobs import one_line
 from orchestrator.settings import MASK, SHORTEST_PASSWORD
 
 CONNECT_S = 5.0  # a server that listens accepts in milliseconds; a machine that is off never does
-READ_S = (
-    15.0  # between two pieces of an answer; a server that loads a checkpoint is deaf for seconds
-)
+# between two pieces of an answer; a server that loads a checkpoint is deaf for seconds
+READ_S = 15.0
 WRITE_S = 30.0
 POOL_S = 15.0
 KEEP_ALIVE_S = 4.0  # shorter than any server keeps a connection, so that none is lost to that race
-JSON_LIMIT_BYTES = (
-    64 * 2**20
-)  # /object_info of a server with hundreds of custom nodes is about 10 MB
+# /object_info of a server with hundreds of custom nodes is about 10 MB
+JSON_LIMIT_BYTES = 64 * 2**20
 FILE_LIMIT_BYTES = 256 * 2**20
 MAX_RETRY_AFTER_S = 3600.0
 MAX_DETAIL = 300  # characters of a foreign message that are worth showing

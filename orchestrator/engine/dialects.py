@@ -26,9 +26,8 @@ class Dialect:
     """One version of ComfyUI as a client meets it."""
 
     version: str
-    modern: (
-        bool  # the differences come together: jobs routes, canonical ids, preview method per prompt
-    )
+    # the differences come together: jobs routes, canonical ids, preview method per prompt
+    modern: bool
     samplers: tuple[str, ...]
     features: dict[str, Any]
 

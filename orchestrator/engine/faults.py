@@ -17,9 +17,8 @@ class PromptError:
     exception_type: str = "torch.OutOfMemoryError"
     exception_message: str = "Allocation on device 0 would exceed allowed memory. (out of memory)"
     count: int = 1
-    node: str | None = (
-        None  # the class to fail at; without one, or where it does not run, the first node fails
-    )
+    # the class to fail at; without one, or where it does not run, the first node fails
+    node: str | None = None
 
 
 @dataclass
@@ -48,9 +47,8 @@ class Faults:
     prompt_error: PromptError | None = None
     http_status: HttpStatus | None = None
     hang: Hang | None = None
-    drop_prompt_answer: int = (
-        0  # POST /prompt is accepted, then the connection closed without an answer
-    )
+    # POST /prompt is accepted, then the connection closed without an answer
+    drop_prompt_answer: int = 0
     corrupt_view: int = 0  # /view answers half of the bytes
     silent_sockets: bool = False  # nothing is said on websockets
 

@@ -13,9 +13,8 @@ from typing import Any
 JSON = Any
 
 MAX_HISTORY = 10_000
-SECRETS = frozenset(
-    {"auth_token_comfy_org", "api_key_comfy_org"}
-)  # never shown in /queue or /history
+# never shown in /queue or /history
+SECRETS = frozenset({"auth_token_comfy_org", "api_key_comfy_org"})
 
 
 @dataclass(eq=False)

@@ -16,9 +16,8 @@ from orchestrator.engine.wording import Conditioning, Conditionings, Floats, gen
 
 SIGMA_MAX, SIGMA_MIN = 14.6, 0.03  # the range of Stable Diffusion's noise
 SPREAD = 0.06  # how far a picture may stand from what the words ask for: the noise decides the rest
-NEGATIVE = (
-    0.25  # how strongly a picture is pushed away from its negative prompt, at the usual cfg of 7
-)
+# how strongly a picture is pushed away from its negative prompt, at the usual cfg of 7
+NEGATIVE = 0.25
 FADING = 1.5  # how fast the given picture's details go as more is denoised
 FRAME_KEPT = 0.92  # of its picture's details that a frame of a video shows
 

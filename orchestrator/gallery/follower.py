@@ -81,9 +81,8 @@ class Follower:
         try:
             self._scan.refresh()
             state = self._index.state()
-            if (
-                state.born != born
-            ):  # the index was deleted: let it be filled again before it is told from
+            # the index was deleted: let it be filled again before it is told from
+            if state.born != born:
                 self._scan.refresh()
                 state = self._index.state()
             if (state.born, state.seq) == (born, seq):

@@ -178,9 +178,8 @@ def _before_pixels(file: io.BufferedReader, head: bytes, kind: Kind) -> bytes:
             head += file.read(MAX_HEAD - HEAD)
             end = _png_pixels(head)
         return head[:end] + PNG_END if end is not None else head
-    limit = (
-        MAX_HEAD if kind is JPEG else MAX_WHOLE
-    )  # a WebP is only decoded whole, a film's end tells all
+    # a WebP is only decoded whole, a film's end tells all
+    limit = MAX_HEAD if kind is JPEG else MAX_WHOLE
     return head + file.read(limit - HEAD) if len(head) == HEAD else head
 
 

@@ -182,9 +182,8 @@ class Scan:
                     yield False
                     return
                 time.sleep(PAUSE_S)
-        except (
-            OSError
-        ) as error:  # a folder that cannot be written: then the index is in memory as well
+        except OSError as error:
+            # a folder that cannot be written: then the index is in memory as well
             logger.warning("No lock for the pictures: %s", error)
         try:
             yield True

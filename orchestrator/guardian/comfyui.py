@@ -24,9 +24,8 @@ START_S = 180.0  # custom nodes are imported, and models looked for
 AWAY_S = 1.0  # nobody listens: somebody may be restarting it by hand
 HALTED_S = 2.0  # whoever stopped it may let it go on
 SETTLE_S = 2.0  # from a start to the end of one that cannot run at all
-DEAF_S = (
-    180.0  # a node that holds the interpreter makes it deaf; a checkpoint may take minutes to load
-)
+# a node that holds the interpreter makes it deaf; a checkpoint may take minutes to load
+DEAF_S = 180.0
 STOP_S = 10.0
 REMEDY = "Read the end of logs/comfyui.log, and start ComfyUI by hand to see what it says."
 

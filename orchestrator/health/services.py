@@ -24,9 +24,8 @@ from orchestrator.store.workers import HOST, WorkerInfo
 
 PROBE_S = 3.0  # a service that needs longer to say that it is there is not well
 BEAT_YOUNG_S = 4.0  # a worker gives a sign of life every second
-BEAT_LOOK_S = (
-    2.5  # to see whether an old sign moves: the machine may have slept, or its clock been changed
-)
+# to see whether an old sign moves: the machine may have slept, or its clock been changed
+BEAT_LOOK_S = 2.5
 FROM_UP = "Run `orchestrator up`, which starts it."
 
 

@@ -68,9 +68,8 @@ class Working(Engines):
                 try:
                     async with self.worker(name=name, only=only):
                         await left.wait()
-                except (
-                    OrchestratorError
-                ) as error:  # whoever waits for a job is told there what is wrong
+                except OrchestratorError as error:
+                    # whoever waits for a job is told there what is wrong
                     logger.warning("Cannot work here: %s", error)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(left.wait(), LOOK_S)

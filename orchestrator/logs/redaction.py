@@ -25,9 +25,8 @@ SECRET = re.compile(
 # ('x-key', b'…'), as lists of headers are printed
 PAIR = re.compile(rf"(?i)\b({NAME}|(?:set-)?cookie)({QUOTE}\s{{0,9}},\s{{0,9}}b?{QUOTE})[^\"']+")
 COOKIE = re.compile(r"(?i)\b((?:set-)?cookie[\"']?\s{0,9}[=:]).+")
-USER_INFO = re.compile(
-    r"(?i)\b([a-z][a-z0-9+.-]{0,20}://)[^\s/@]{1,300}@"
-)  # http://user:password@…
+# http://user:password@…
+USER_INFO = re.compile(r"(?i)\b([a-z][a-z0-9+.-]{0,20}://)[^\s/@]{1,300}@")
 NAMED = re.compile(rf"(?i){NAME}|(?:set-)?cookie")
 # variables of the environment that hold a secret of some other program
 FOREIGN = re.compile(r"(?i).{0,80}(?:key|token|secret|password|passwd|credentials?)")

@@ -50,9 +50,8 @@ class Hashes:
             return known
         state = _state(path)
         digest = sha256(path, progress)
-        if (
-            _state(path) == state
-        ):  # else it was written to meanwhile: this digest is of no state it was in
+        # else it was written to meanwhile: this digest is of no state it was in
+        if _state(path) == state:
             self.remember(path, digest)
         return digest
 

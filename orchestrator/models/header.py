@@ -31,9 +31,8 @@ DTYPE_BITS = {
     **dict.fromkeys(("U64", "I64", "F64", "C64"), 64),
 }
 FIELDS = ("dtype", "shape", "data_offsets")
-Span = tuple[
-    int, int, str
-]  # first byte and the one after the last, counted from the header's end; name
+# first byte and the one after the last, counted from the header's end; name
+Span = tuple[int, int, str]
 
 
 class Broken(Exception):

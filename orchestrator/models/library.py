@@ -104,9 +104,8 @@ class Library:
             known = now.get(key) or before.get(key)
             if known is None or known[:2] != (state.st_size, state.st_mtime_ns):
                 known = (state.st_size, state.st_mtime_ns, examined(path, path.name))
-            if (
-                known[2].fault is not Fault.UNREADABLE
-            ):  # permissions change without a trace in size and time
+            # permissions change without a trace in size and time
+            if known[2].fault is not Fault.UNREADABLE:
                 now[key] = known
             elif not path.exists():
                 continue

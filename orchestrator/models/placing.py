@@ -12,9 +12,8 @@ from orchestrator.errors import DiskFull, ModelBusy
 from orchestrator.files import DISK, is_full, temp_name
 
 COPY_BYTES = 8 << 20
-Progress = Callable[
-    [str, int, int], None
-]  # what is done (download, verify, copy), bytes done, bytes in all
+# what is done (download, verify, copy), bytes done, bytes in all
+Progress = Callable[[str, int, int], None]
 
 
 def place(blob: Path, target: Path, progress: Progress) -> None:

@@ -146,9 +146,8 @@ def _append(
             file.seek(start)
             done = start
             progress(done, size)
-            for chunk in (
-                response.iter_raw()
-            ):  # as they come: a larger piece would be lost when it breaks off
+            # as they come: a larger piece would be lost when it breaks off
+            for chunk in response.iter_raw():
                 if done + len(chunk) > size:
                     raise _Broken("the server sends more bytes than the file has", answered=True)
                 rest = memoryview(chunk)

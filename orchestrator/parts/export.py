@@ -15,9 +15,8 @@ from orchestrator.parts.rates import Rates
 from orchestrator.parts.values import Part, PublicPart
 from orchestrator.parts.xlsx import Cell
 
-FORMULA = frozenset(
-    "=+-@|%"
-)  # what Excel, LibreOffice and Google begin a formula or a command with
+# what Excel, LibreOffice and Google begin a formula or a command with
+FORMULA = frozenset("=+-@|%")
 PARTS_HEAD = (
     "mpn", "manufacturer", "description", "package", "lifecycle", "rohs", "seller", "region", "sku", "stock",
     "lead_days", "moq", "multiple", "packaging", "buy", "unit_price", "total", "currency", "in_stock", "url",

@@ -17,9 +17,8 @@ from orchestrator.parts.values import Event, Part
 
 AT_ONCE = 3  # lines
 NEAR = 3  # parts that a line without a match might have meant
-MAX_WAIT_S = (
-    65.0  # for a source that asks for fewer calls; a minute is the window that most of them count
-)
+# for a source that asks for fewer calls; a minute is the window that most of them count
+MAX_WAIT_S = 65.0
 MAX_WAITS = 6  # in one bill
 
 Progress = Callable[[int, int], None]

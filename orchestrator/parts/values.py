@@ -129,9 +129,8 @@ class Part(Value):
     rohs: bool | None = None
     datasheet_url: str | None = None
     image_url: str | None = None
-    params: Mapping[str, str] = Field(
-        default_factory=dict
-    )  # under the terms of `ru`, units normalised
+    # under the terms of `ru`, units normalised
+    params: Mapping[str, str] = Field(default_factory=dict)
     conflicts: tuple[Conflict, ...] = ()
     offers: tuple[Offer, ...] = ()
     best: Best | None = None  # at the asked quantity, in the display currency

@@ -20,9 +20,8 @@ from orchestrator.prompts.syntax import (
     too_deep,
 )
 
-MOST_COUNTED = (
-    10**18
-)  # "this many or more": files that name each other have more than a number can hold
+# "this many or more": files that name each other have more than a number can hold
+MOST_COUNTED = 10**18
 MAX_SUMS = 1_000_000  # steps spent on one list; beyond, the answer is MOST_COUNTED
 
 Maker = Callable[[], Iterator[str]]

@@ -21,9 +21,8 @@ from orchestrator.prompts.syntax import (
     too_deep,
 )
 
-MAX_CHOICES = (
-    10_000  # of one prompt: a few lines of files that name each other could ask for billions
-)
+# of one prompt: a few lines of files that name each other could ask for billions
+MAX_CHOICES = 10_000
 
 
 class Resolution(NamedTuple):

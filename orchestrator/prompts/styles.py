@@ -174,9 +174,8 @@ def negative_applied(prompt: str, styles: Iterable[Style]) -> str:
 
 def _merged(prompt: str, style: str) -> str:
     places = style.count(PLACE)
-    if (
-        len(style) + max(places, 1) * len(prompt) > MAX_TEMPLATE
-    ):  # two places double it at each style
+    # two places double it at each style
+    if len(style) + max(places, 1) * len(prompt) > MAX_TEMPLATE:
         raise ParamsInvalid(
             f"With its styles the prompt has more than {MAX_TEMPLATE:,} characters",
             remedy="Leave out some of the styles.",

@@ -24,15 +24,12 @@ import orjson
 from orchestrator.errors import ParamsInvalid
 from orchestrator.jobs import MAX_PROMPT
 
-MAX_TEMPLATE = (
-    10 * MAX_PROMPT
-)  # characters of a prompt with its options, or of a line of a wildcard
-MAX_NESTING = (
-    40  # variants and wildcards inside each other; each takes a few frames of Python's stack
-)
-WEIGHT_UNIT = (
-    1_000_000  # weights are whole numbers of millionths: sums of floats differ between machines
-)
+# characters of a prompt with its options, or of a line of a wildcard
+MAX_TEMPLATE = 10 * MAX_PROMPT
+# variants and wildcards inside each other; each takes a few frames of Python's stack
+MAX_NESTING = 40
+# weights are whole numbers of millionths: sums of floats differ between machines
+WEIGHT_UNIT = 1_000_000
 UNCLOSED = "A brace that opens and never closes was taken as text"
 VARIABLE = "${…}, a variable of sd-dynamic-prompts, is not known here and was taken as text"
 

@@ -209,9 +209,8 @@ def _texts_in(data: bytes, kind: Kind | None) -> dict[str, str]:
 def _foreign(texts: Mapping[str, str]) -> ForeignRecipe | None:
     texts = {key: text for key, text in texts.items() if len(text) <= MAX_READ}
     comment = texts.get(PARAMETERS, "")
-    if comment.lstrip().startswith(
-        "{"
-    ):  # some nodes for ComfyUI write both its texts there, as JSON
+    # some nodes for ComfyUI write both its texts there, as JSON
+    if comment.lstrip().startswith("{"):
         document = loaded(comment) or {}
         nested = {key: document[key] for key in (WORKFLOW, PAGE) if key in document}
         texts = {**texts, **{key: _as_text(each) for key, each in nested.items()}}

@@ -81,9 +81,8 @@ def read_workflow(workflow: Mapping[str, Any]) -> Reading | None:
     shown = graph.parts_of(chain[0])  # of a film: the still that it begins with
     prompt = graph.prompt(shown.get("positive", shown.get("conditioning")))
     negative = graph.prompt(shown.get("negative"))
-    if (
-        negative and negative != prompt
-    ):  # a prompt that is switched off is often wired as its own opposite
+    # a prompt that is switched off is often wired as its own opposite
+    if negative and negative != prompt:
         params["negativePrompt"] = negative
     params |= graph.models(said.get("model"))
     if is_film:
@@ -219,9 +218,8 @@ class _Graph:
             checkpoint = _name(self.value(inputs.get("ckpt_name", inputs.get("unet_name"))))
             if checkpoint:
                 found.setdefault("checkpoint", checkpoint)
-            loras[:0] = list(
-                self._loras(inputs)
-            )  # nearest last: they were put on from the loader on
+            # nearest last: they were put on from the loader on
+            loras[:0] = list(self._loras(inputs))
         if loras:
             found["loras"] = loras
         for inputs in self._inputs.values():

@@ -9,9 +9,8 @@ from collections.abc import Iterator, Mapping
 from orchestrator.errors import ImageInvalid
 from orchestrator.recipes.kinds import PNG_MAGIC
 
-MAX_TEXT = (
-    4_000_000  # bytes of a chunk that is read; a workflow of a thousand nodes takes half a million
-)
+# bytes of a chunk that is read; a workflow of a thousand nodes takes half a million
+MAX_TEXT = 4_000_000
 MAX_WRITTEN = 1_000_000  # bytes of a chunk that is written
 MAX_TEXTS = 64  # of a file; a program writes two or three
 TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})

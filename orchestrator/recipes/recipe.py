@@ -31,9 +31,8 @@ class Recipe(BaseModel):
     workflow: dict[str, Any] | None
     created_at: AwareDatetime
     software: str  # name and version of what made the recipe
-    resolved: Resolved | None = (
-        None  # what was sent for a prompt with styles, wildcards or a translation
-    )
+    # what was sent for a prompt with styles, wildcards or a translation
+    resolved: Resolved | None = None
 
     @field_validator("host")
     @classmethod

@@ -295,9 +295,8 @@ class Broadcaster:
         """The events of jobs that may have changed, and the ids to look at again a little later."""
         events: list[Event] = []
         late: set[str] = set()
-        for job_id in sorted(
-            changed
-        ):  # ids sort by time: created in that order, told in that order
+        # ids sort by time: created in that order, told in that order
+        for job_id in sorted(changed):
             if job_id == QUEUE:
                 events += self._read_queue()
                 continue

@@ -23,9 +23,8 @@ from orchestrator.server.panel import Panel
 from orchestrator.server.refusals import Refusal
 
 METHODS = ("get", "head", "post", "put", "patch", "delete")
-MISSING = (
-    web.RequestHandler._unimplemented_method
-)  # what stands for a method that a route does not have
+# what stands for a method that a route does not have
+MISSING = web.RequestHandler._unimplemented_method
 SAFE = {"GET", "HEAD", "OPTIONS"}
 MAX_SHOWN = 100  # characters of a caller's own words that an answer repeats
 # pydantic's words for the common mistakes are for programmers

@@ -12,9 +12,8 @@ from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import FixedWindowRateLimiter
 
 MAX_BODY = 1_000_000  # bytes
-MAX_DRAINED = (
-    32_000_000  # bytes of a refused body read and thrown away, so that the client sees the answer
-)
+# bytes of a refused body read and thrown away, so that the client sees the answer
+MAX_DRAINED = 32_000_000
 
 
 @dataclass(frozen=True)

@@ -43,9 +43,8 @@ class Offspring:
         left = []
         for pid, known in self._noted().items():
             with contextlib.suppress(psutil.Error, ValueError, OverflowError):
-                process = psutil.Process(
-                    pid
-                )  # which kills no other that gets the number from now on
+                # which kills no other that gets the number from now on
+                process = psutil.Process(pid)
                 # the number may be another's already, the moment of its birth cannot
                 if born(pid) == known:
                     process.kill()

@@ -10,9 +10,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 from tornado import web
 
-Route = tuple[
-    str, type[web.RequestHandler]
-]  # a pattern below the server's address, and what answers there
+# a pattern below the server's address, and what answers there
+Route = tuple[str, type[web.RequestHandler]]
 F = TypeVar("F", bound=Callable[..., Any])
 
 

@@ -45,9 +45,8 @@ PAGES = (
     Page("diagnostics", "Diagnostics", "diagnostics.ipynb"),
 )
 HOME = PAGES[0]
-KEEP_ALIVE_S = (
-    3  # how often a page that takes long gets a sign of life, and its kernel is looked at
-)
+# how often a page that takes long gets a sign of life, and its kernel is looked at
+KEEP_ALIVE_S = 3
 
 
 def folder() -> Path:

@@ -20,9 +20,8 @@ from orchestrator.server.texts import JobTexts
 
 logger = logging.getLogger(__name__)
 
-HEALTH_AGE_S = (
-    1.0  # many visitors ask at once; each probe asks ComfyUI, the FLUX API and every disk
-)
+# many visitors ask at once; each probe asks ComfyUI, the FLUX API and every disk
+HEALTH_AGE_S = 1.0
 
 
 class Panel:

@@ -63,9 +63,8 @@ class Reaper:
             for kernel_id in pages:
                 try:
                     await self._look(kernel_id)
-                except (
-                    Exception
-                ):  # one that ends while we look, in whichever way, must not end the reaper
+                except Exception:
+                    # one that ends while we look, in whichever way, must not end the reaper
                     logger.debug("Could not look at page kernel %s", kernel_id, exc_info=True)
 
     async def _pages(self) -> list[str]:

@@ -140,9 +140,8 @@ class LabServer(ServerApp):
         on_signals(self._on_signal)
 
     def _on_signal(self, *_: object) -> None:
-        on_signals(
-            lambda *_: os._exit(1)
-        )  # kernels and engine notice by themselves that we are gone
+        # kernels and engine notice by themselves that we are gone
+        on_signals(lambda *_: os._exit(1))
         self.stop(from_signal=True)
 
     async def cleanup_extensions(self) -> None:

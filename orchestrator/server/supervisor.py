@@ -76,9 +76,8 @@ class Supervisor:
         self._ready = ready
         self._task: asyncio.Task[None] | None = None
         self._kernel_id: str | None = None
-        self._started: tuple[int, int] | None = (
-            None  # the kernel's process, and which job loop of it
-        )
+        # the kernel's process, and which job loop of it
+        self._started: tuple[int, int] | None = None
         self._dead = self._late = 0
         self._begun = 0.0  # when the newest kernel or job loop was started
         self._monitor = Pulse(health.monitor_file(lab.paths))
@@ -217,9 +216,8 @@ class Supervisor:
     def _worker(self) -> WorkerInfo | None:
         """The presence of the worker in our kernel."""
         pid = self._started[0] if self._started else None
-        if pid is None or not psutil.pid_exists(
-            pid
-        ):  # the kernel has been restarted: what it left tells nothing
+        # the kernel has been restarted: what it left tells nothing
+        if pid is None or not psutil.pid_exists(pid):
             return None
         ours = (w for w in self._observer.workers() if w.pid == pid and w.host == HOST)
         return next(ours, None)

@@ -15,9 +15,8 @@ from orchestrator.store.locks import ShardLocks
 
 logger = logging.getLogger(__name__)
 
-YOUNG_S = (
-    0.5  # a file this fresh that makes no sense may still be in the middle of somebody's write
-)
+# a file this fresh that makes no sense may still be in the middle of somebody's write
+YOUNG_S = 0.5
 
 
 class Quarantine:

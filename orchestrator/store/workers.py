@@ -18,9 +18,8 @@ from orchestrator.files import DISK, Disk, write_whole
 from orchestrator.locks import KernelLock
 
 LEASE_S = 15.0  # a heartbeat that has not moved for this long, seen by the observer's own clock, is a hang
-LEAST_NS = (
-    1_000_000  # Windows counts in 100 ns, some shares in microseconds; a beat comes every second
-)
+# Windows counts in 100 ns, some shares in microseconds; a beat comes every second
+LEAST_NS = 1_000_000
 HOST = socket.gethostname()
 
 

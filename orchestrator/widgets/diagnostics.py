@@ -71,9 +71,8 @@ class DiagnosticsView(LiveView):
     window = traitlets.Enum([each.value for each in Window], Window.WEEK.value).tag(sync=True)
     figures = traitlets.Dict().tag(sync=True)  # as `Statistics` writes itself in JSON
     corrupt = traitlets.Int(0).tag(sync=True)  # files in the folder of jobs that hold none
-    places: traitlets.List[dict[str, Any]] = traitlets.List().tag(
-        sync=True
-    )  # as `place` makes them
+    # as `place` makes them
+    places: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
     log = traitlets.Dict().tag(sync=True)  # file ("" for all), files, lines
     # state: "" until asked for, drawing, drawn, failed; of these the text and remedy
     drawing = traitlets.Dict({"state": ""}).tag(sync=True)

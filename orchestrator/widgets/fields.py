@@ -143,9 +143,8 @@ def _label(name: str) -> str:
 
 
 def _is_folded(name: str, needs: Mapping[str, str]) -> bool:
-    if (
-        name == "denoise"
-    ):  # beside its image; where it stands alone it is for who knows what it does
+    # beside its image; where it stands alone it is for who knows what it does
+    if name == "denoise":
         return name not in needs
     return name not in OPEN and IMAGE.fullmatch(name) is None
 

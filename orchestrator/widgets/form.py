@@ -37,9 +37,8 @@ from orchestrator.widgets.view import Message, View, static
 logger = logging.getLogger(__name__)
 
 MAX_QUERY = 2000  # characters
-OFFERS_S = (
-    20.0  # between two looks at the backends: the lab remembers what its servers have for a minute
-)
+# between two looks at the backends: the lab remembers what its servers have for a minute
+OFFERS_S = 20.0
 KEPT_INPUTS = 24  # pictures whose thumbnails a page has
 SPOKEN = frozenset({"styles", "negative_prompt", "seed"})  # that the words depend on
 PARTS = ("form_fields.js", "form_lists.js", "form_images.js", "form_money.js", "form.js")
@@ -59,9 +58,8 @@ class GenerationForm(View):
     unavailable = traitlets.Dict().tag(sync=True)  # backend, or workflow file -> why it cannot run
     offers = traitlets.Dict().tag(sync=True)  # such as samplers -> their names on the servers
     styles: traitlets.List[dict[str, str]] = traitlets.List().tag(sync=True)  # name, prompt
-    inputs = traitlets.Dict().tag(
-        sync=True
-    )  # an input picture's name -> as `inputs.shown` makes it
+    # an input picture's name -> as `inputs.shown` makes it
+    inputs = traitlets.Dict().tag(sync=True)
     most = traitlets.Int(MOST).tag(sync=True)
     # what is typed now: prompt, backend, hold, count, params
     values = traitlets.Dict().tag(sync=True)

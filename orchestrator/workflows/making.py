@@ -65,9 +65,8 @@ def availability(backend: Backend, offered: Offered) -> str | None:
     if backend.model == SAVED:
         return None
     params, inputs = parse(backend, {}), Inputs()
-    if isinstance(
-        params, VideoParams
-    ):  # which needs less to move a picture than to paint one first
+    # which needs less to move a picture than to paint one first
+    if isinstance(params, VideoParams):
         params, inputs = params.model_copy(update={"image": "a.png"}), Inputs(image="a.png")
     try:
         make(backend, params, "a prompt", offered=offered, inputs=inputs, filename_prefix="a")

@@ -92,9 +92,8 @@ def bare_voila(paths: Path) -> Iterator[str]:
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    url = (
-        f"http://localhost:{port}/"  # cookies know no ports: the other server's would be sent here
-    )
+    # cookies know no ports: the other server's would be sent here
+    url = f"http://localhost:{port}/"
     try:
         until(lambda: answers(url), 60)
         yield url

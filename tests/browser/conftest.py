@@ -60,6 +60,5 @@ def tab(browser: BrowserContext) -> Iterator[Page]:
     tab = browser.pages[0]
     yield tab
     tab.set_viewport_size(DESKTOP)
-    tab.goto(
-        urljoin(tab.url, "/api/status")
-    )  # there the tab keeps its process, as on a blank page it would not
+    # there the tab keeps its process, as on a blank page it would not
+    tab.goto(urljoin(tab.url, "/api/status"))

@@ -105,9 +105,8 @@ def test_a_page_opened_for_a_job_is_filled_in_and_does_not_jump(
     expect(page.get_by_label("Prompt", exact=True)).to_have_value(HTML)
     expect(page.locator("input[name=seed]")).to_have_value(str(2**64 - 1))
     expect(page.locator("textarea[name=negative_prompt]")).to_have_value(HTML)
-    expect(page.locator(".lab-more-count")).to_have_text(
-        "1 set"
-    )  # what is folded away is not hidden
+    # what is folded away is not hidden
+    expect(page.locator(".lab-more-count")).to_have_text("1 set")
     page.locator(".lab-folded summary").click()
     expect(page.get_by_label("Checkpoint")).to_have_value(HTML)
     page.get_by_label("Checkpoint").fill("")

@@ -144,9 +144,8 @@ async def test_the_lab_carries_on_when_the_scheduler_is_back(
         jobs = await shop.ended(*handles, late)
     assert [job.status for job in jobs] == [Status.DONE] * 6
     assert [len(job.attempts) for job in jobs] == [1] * 6
-    assert [begun(ground, job.id) for job in jobs] == [
-        1
-    ] * 6  # found at the servers, not painted again
+    # found at the servers, not painted again
+    assert [begun(ground, job.id) for job in jobs] == [1] * 6
     assert len(list(shop.images.glob("*.png"))) == 6
 
 

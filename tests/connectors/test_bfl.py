@@ -422,9 +422,8 @@ def test_a_task_that_a_region_has_not_heard_of_yet_is_not_given_up(
     app: FluxApp, absent: Any
 ) -> None:
     app.answer(POLL_PATH, absent, absent, READY)
-    assert (
-        wait(app, not_found_s=30) == SAMPLE
-    )  # which need not pass: the third answer is the picture
+    # which need not pass: the third answer is the picture
+    assert wait(app, not_found_s=30) == SAMPLE
 
 
 def test_a_lost_task_is_not_paid_for_again_by_itself(app: FluxApp) -> None:

@@ -136,9 +136,8 @@ def test_no_name_whatever_breaks_out_of_its_header_or_folder(name: str) -> None:
     assert not set(safe) & set('/\\"')
     assert safe not in (".", "..")
     head = Upload.of(b"", name=name).body.split(b"\r\n\r\n")[3]
-    assert (
-        head.count(b"\r\n") == 3
-    )  # the end of the field before it, the boundary and two lines of headers
+    # the end of the field before it, the boundary and two lines of headers
+    assert head.count(b"\r\n") == 3
 
 
 @pytest.mark.parametrize(

@@ -323,9 +323,8 @@ def test_a_film_is_published_with_its_size_and_recipe(tmp_path: Path) -> None:
     published = put(data, tmp_path)
     assert published.path.suffix == ".mp4"
     assert (published.width, published.height, published.mime) == (1024, 576, "video/mp4")
-    assert published.path.read_bytes().startswith(
-        data
-    )  # nothing that the tables point to has moved
+    # nothing that the tables point to has moved
+    assert published.path.read_bytes().startswith(data)
     sidecar(published.path).unlink()
     assert read_recipe(published.path) == recipe()
 

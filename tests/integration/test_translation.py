@@ -374,9 +374,8 @@ def test_argos_without_its_model_says_how_to_get_it_and_sees_it_once_it_is_there
 def test_argos_that_is_not_installed_says_how_to_install_it(
     argos: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(
-        sys.modules, "argostranslate", None
-    )  # as if it were not, wherever this runs
+    # as if it were not, wherever this runs
+    monkeypatch.setitem(sys.modules, "argostranslate", None)
     with pytest.raises(TranslationFailed, match="not installed") as caught:
         asyncio.run(ArgosTranslator().translate("лес"))
     assert "orchestrator-lab[translate]" in caught.value.remedy

@@ -186,9 +186,8 @@ def test_what_the_headers_tell_holds_when_it_leaves_less(tmp_path: Path) -> None
         await take(quota)
         quota.told("x", window_s=86400, limit=1000, remaining=12)
         assert quota.left("x").left == 12
-        quota.told(
-            "x", window_s=86400, limit=1000, remaining=500
-        )  # told late: not more than before
+        # told late: not more than before
+        quota.told("x", window_s=86400, limit=1000, remaining=500)
         assert quota.left("x").left == 12
         quota.told("x", window_s=86400, limit=5000, remaining=None)
         assert str(quota.left("x")) == "4012 of 5000 left today"

@@ -317,9 +317,8 @@ class StoreMachine(RuleBasedStateMachine):
             worker.held = {}
         if len(self.workers) < 2:
             self.start_worker()
-        if (
-            how == "take over" and self.workers
-        ):  # the deep path, made likely; a full disk starts none
+        # the deep path, made likely; a full disk starts none
+        if how == "take over" and self.workers:
             heir = self.workers[min(self.workers)]
             self.recover_by(heir)
             self.tick(LEASE_S + 1)
@@ -394,9 +393,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         try:
-            if (
-                sys.exc_info()[0] is None
-            ):  # else the example has failed already, with a better message
+            # else the example has failed already, with a better message
+            if sys.exc_info()[0] is None:
                 self.drain()
         finally:
             for worker in [*self.workers.values(), *self.gone]:

@@ -68,9 +68,8 @@ class Verdict:
     lost: list[str] = field(default_factory=list)  # acknowledged, and not there
     unended: list[str] = field(default_factory=list)
     paid_twice: list[str] = field(default_factory=list)
-    misbooked: list[str] = field(
-        default_factory=list
-    )  # the ledger says another price than the bill
+    # the ledger says another price than the bill
+    misbooked: list[str] = field(default_factory=list)
     painted_again: list[str] = field(default_factory=list)  # although they had been finished
     done_without_picture: list[str] = field(default_factory=list)
     ambiguous: int = 0  # shown to the user, with a failure that says so

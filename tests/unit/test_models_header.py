@@ -250,9 +250,8 @@ def test_a_header_as_large_as_sdxls_is_read_in_a_tenth_of_a_second(tmp_path: Pat
     }
     path.write_bytes(packed(header, bytes(8 * len(names) - 1)))
     tries = []
-    for _ in range(
-        3
-    ):  # the first pays for what is not its own: a collection of all the tests' garbage
+    # the first pays for what is not its own: a collection of all the tests' garbage
+    for _ in range(3):
         start = time.process_time()
         found = verify(path)
         tries.append(time.process_time() - start)

@@ -45,9 +45,8 @@ async def test_a_job_that_waits_on_the_server_leaves_its_queue(tmp_path: Path) -
     async with workshop(tmp_path) as shop, shop.worker():
         shop.engine.faults.step_delay_s = 0.05
         running = await shop.submit(**SLOW_STEPS)
-        await shop.painting(
-            running
-        )  # both are sent as soon as they can be: the second may come first
+        # both are sent as soon as they can be: the second may come first
+        await shop.painting(running)
         waiting = await shop.submit("second")
         await until(lambda: shop.engine.queue.remaining() == 2)
         await waiting.cancel()

@@ -95,9 +95,8 @@ async def test_progress_and_previews_are_seen_while_it_runs_four_times_a_second_
         handle = await shop.submit(steps=80)
         seen = await follow(shop, handle.id)
         revision = shop.now(handle).revision
-        await until(
-            lambda: shop.lab.store.progress.read(handle.id) is None
-        )  # nothing is left of it
+        # nothing is left of it
+        await until(lambda: shop.lab.store.progress.read(handle.id) is None)
     fractions = [progress.fraction for _, progress in seen]
     assert len(seen) >= 3
     assert fractions == sorted(fractions)

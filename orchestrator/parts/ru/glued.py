@@ -24,9 +24,8 @@ _CHIP = re.compile(r"\d{4,5}(?![\d.%])")
 _NAME = re.compile(r"[^\W\d_][^\W_]*(?:-\d+)?")
 _CODE = re.compile(r"\d{0,3}[^\W\d_]{1,2}\d{1,3}")
 _GROUP = re.compile(r"[МMНHП](?:П0|\d{2,4})", re.IGNORECASE)
-_JEDEC = re.compile(
-    r"[1-6][NН]\d{2,4}[A-Z]?", re.IGNORECASE
-)  # 1N4733A is no nanofarad of 4733 amperes
+# 1N4733A is no nanofarad of 4733 amperes
+_JEDEC = re.compile(r"[1-6][NН]\d{2,4}[A-Z]?", re.IGNORECASE)
 _WORD_BEHIND = re.compile(r"(\d[^\W_]*?|.*\d)([а-яё]{4,})", re.IGNORECASE)
 _WORD_BEFORE = re.compile(r"([а-яё]{4,})(\d.*)", re.IGNORECASE)
 

@@ -158,9 +158,8 @@ class DigiKey:
             return TokenRefused(
                 f"{self.title} does not accept the key (401): {said}" if said else None
             )
-        if answer.status == 400 and text(
-            told.get("error")
-        ):  # of the token's address (RFC 6749, 5.2)
+        # of the token's address (RFC 6749, 5.2)
+        if answer.status == 400 and text(told.get("error")):
             return SourceAuth(f"{self.title} does not accept the client id and secret: {said}")
         if answer.status == 403 and told:
             return SourceAuth(

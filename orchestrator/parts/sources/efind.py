@@ -177,9 +177,8 @@ def _offer(line: ET.Element, seller: str, fetched_at: datetime) -> Offer | None:
         manufacturer=told.get("mfg") or None,
         description=told.get("note", ""),
         stock=_stock(told),
-        breaks=breaks([(1, prices[0])], code)[
-            0
-        ],  # the retail price; where the others begin is not told
+        # the retail price; where the others begin is not told
+        breaks=breaks([(1, prices[0])], code)[0],
         datasheet_url=link(told.get("pdf")),
         image_url=link(told.get("img")),
         fetched_at=fetched_at,
