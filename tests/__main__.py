@@ -1,7 +1,7 @@
 """Every check of the project, as `python -m tests`: format, lint, types, tests, notebooks.
 
 Ends with 0 only if all of them pass; a failing one does not keep the others from running. Tests that fail are run
-once more, alone and with what they compared, and that is said: most run two or four at a time, and some have
+once more, alone and with what they compared, and that is said: most run two to four at a time, and some have
 promises of milliseconds to keep.
 """
 
@@ -28,7 +28,8 @@ TOGETHER = [f"--ignore={folder}" for folder in [*LABS, "tests/torture"]]
 # everything is killed: these need the machine for themselves
 FIRE = ["tests/acceptance/test_campaign.py", "tests/torture"]
 EVENLY = ["-n", "4", "--dist", "worksteal"]  # on two cores: of four, two mostly wait for something
-BY_FILE = ["-n", "2", "--dist", "loadfile"]  # those of a file share a lab, a browser or a kernel
+BY_FILE = ["--dist", "loadfile"]  # those of a file share a lab, a browser or a kernel
+TWO, THREE = ["-n", "2", *BY_FILE], ["-n", "3", *BY_FILE]
 # plugins that no test here uses, and that take seconds of every process to import
 BARE = ["-p", "no:nbval", "-p", "no:schemathesis"]
 # nobody looks into the assertions of tests that pass, and to prepare them takes each process 6 s in a fresh clone
@@ -40,15 +41,15 @@ CHECKS: dict[str, list[str]] = {
     "types": ["mypy", "orchestrator"],
     "notebooks": [
         *("pytest", "--nbval-lax", "-q", "-p", "no:schemathesis"),
-        *(*BY_FILE, "notebooks"),
+        *(*TWO, "notebooks"),
         *(["dashboards"] if LONG else []),  # the browser tests open each of them
     ],
     "tests": ["pytest", "-q", *BARE, *UNEXPLAINED, *EVENLY, "tests", *TOGETHER],
     "tests of whole labs": [
-        *("pytest", "-q", *BARE, *UNEXPLAINED, *BY_FILE, *LABS),
+        *("pytest", "-q", *BARE, *UNEXPLAINED, *THREE, *LABS),
         *(f"--ignore={each}" for each in FIRE),
     ],
-    "tests under fire": ["pytest", "-q", *BARE, *UNEXPLAINED, *BY_FILE, *FIRE],
+    "tests under fire": ["pytest", "-q", *BARE, *UNEXPLAINED, *TWO, *FIRE],
 }
 
 
@@ -98,7 +99,7 @@ class Check:
         if code == TESTS_FAILED and self._is_tests:
             print(f"── {self.name}: those that failed, once more, alone and explained", flush=True)
             again = [
-                word for word in self._command if word not in {*EVENLY, *BY_FILE, *UNEXPLAINED}
+                word for word in self._command if word not in {*EVENLY, *TWO, *THREE, *UNEXPLAINED}
             ]
             code = self._run([*again, "--last-failed"]).wait()
         print(f"── {self.name}: {time.monotonic() - self._began:.0f} s\n", flush=True)
