@@ -18,6 +18,7 @@ PACKAGE = Path(__file__).parent.parent / "orchestrator"
 ROWS: list[set[str]] = [
     {"errors"},
     {"files", "locks"},
+    {"databases"},
     {"paths"},
     {"settings"},
     {"jobs"},

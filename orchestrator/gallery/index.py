@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import secrets
 import sqlite3
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-from orchestrator.errors import StoreBusy
+from orchestrator.databases import Database
 from orchestrator.gallery.image import GalleryImage
 from orchestrator.gallery.reading import EPOCH, Facts, Marks, us_of
 
@@ -38,19 +35,13 @@ create table state (
   folder text not null, folder_ns integer not null, favourites_ns integer not null,
   seq integer not null, born integer not null
 );
+insert into state values ('', 0, 0, 0, abs(random() / 2));
 """
 INSERT = f"insert into images values ({','.join('?' * 16)})"
 COLUMNS = "file, job, backend, prompt, created, size, width, height, favourite, version, mime"
 BUSY_S = 5.0
 INTEGER = (1 << 63) - 1  # SQLite's are signed; some file systems number files beyond
 MAX_WORDS = 20  # of a search
-REFUSED = (
-    "readonly",
-    "unable to open",
-    "full",
-    "disk i/o",
-)  # why a database cannot be on this disk
-T = TypeVar("T")
 
 
 class State(NamedTuple):
@@ -82,11 +73,14 @@ class Index:
     """Rows about pictures. Safe to use from several threads and processes."""
 
     def __init__(self, file: Path) -> None:
-        self._file = file
-        self._lock = threading.RLock()
-        self._db: sqlite3.Connection | None = None
-        self._opened: tuple[int, int] = (0, 0)  # process, and inode of the file
-        self._in_memory = False
+        self._database = Database(
+            file,
+            what="The index of the pictures",
+            schema=SCHEMA,
+            version=FORMAT,
+            wal=False,
+            busy_s=BUSY_S,
+        )
 
     # ---------------------------------------------------------------- reading
 
@@ -171,7 +165,7 @@ class Index:
             db.executemany(INSERT, rows)
 
         if batch:
-            self._write(act)
+            self._database.write(act)
 
     def update(self, file: str, facts: Facts) -> None:
         """Note that a picture's content has changed, if it is still in the index."""
@@ -183,7 +177,7 @@ class Index:
                 _forget(db, [file])
                 db.execute(INSERT, _row(found, facts, _next(db)))
 
-        self._write(act)
+        self._database.write(act)
 
     def drop(self, files: Iterable[str]) -> None:
         """Forget files."""
@@ -194,7 +188,7 @@ class Index:
             _forget(db, names)
 
         if names:
-            self._write(act)
+            self._database.write(act)
 
     def mark(self, files: Iterable[str], favourite: bool) -> None:
         """Note that pictures are favourites, or are none any more."""
@@ -206,11 +200,11 @@ class Index:
             db.executemany(query, [(int(favourite), seq, file) for file in names])
 
         if names:
-            self._write(act)
+            self._database.write(act)
 
     def note_folder(self, folder: str, changed_ns: int) -> None:
         """Note that the index has all that a folder had at this time of it."""
-        self._write(
+        self._database.write(
             lambda db: db.execute(
                 "update state set folder = ?, folder_ns = ?", [folder, changed_ns]
             )
@@ -218,7 +212,9 @@ class Index:
 
     def note_favourites(self, changed_ns: int) -> None:
         """Note that the index has all marks that their folder had at this time of it."""
-        self._write(lambda db: db.execute("update state set favourites_ns = ?", [changed_ns]))
+        self._database.write(
+            lambda db: db.execute("update state set favourites_ns = ?", [changed_ns])
+        )
 
     def clear(self) -> None:
         """Forget everything."""
@@ -230,90 +226,14 @@ class Index:
                 "update state set folder = '', folder_ns = 0, favourites_ns = 0, born = ?", [_id()]
             )
 
-        self._write(act)
-
-    # ---------------------------------------------------------------- SQLite
+        self._database.write(act)
 
     def _read(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        return self._again(lambda db: db.execute(query, values).fetchall())
-
-    def _write(self, act: Callable[[sqlite3.Connection], object]) -> None:
-        def transaction(db: sqlite3.Connection) -> None:
-            with _transaction(db):
-                act(db)
-
-        self._again(transaction)
-
-    def _again(self, act: Callable[[sqlite3.Connection], T]) -> T:
-        """Act on the database. A damaged or deleted one is made anew; where none can be, it is kept in memory.
-
-        Raises StoreBusy when another process holds it for too long.
-        """
-        with self._lock:
-            for is_last in (False, True):
-                try:
-                    return act(self._open())
-                except sqlite3.DatabaseError as error:
-                    self._recover(error, is_last=is_last)
-            return act(self._open())
-
-    def _recover(self, error: sqlite3.DatabaseError, *, is_last: bool) -> None:
-        said = str(error).lower()
-        if "locked" in said or "busy" in said:
-            raise StoreBusy("The index of the pictures is in use by another process") from error
-        self.close()
-        if not any(word in said for word in REFUSED):
-            logger.warning("The index of the pictures is made anew: %s", error)
-            self._remove()
-        elif is_last:  # the first time somebody may just have deleted the file
-            logger.warning("The index of the pictures is kept in memory: %s", error)
-            self._in_memory = True
-
-    def _open(self) -> sqlite3.Connection:
-        # SQLite connections do not survive a fork, and a deleted file takes what nobody else will read
-        if self._db is not None and self._opened == (os.getpid(), self._inode()):
-            return self._db
-        if self._opened[0] == os.getpid():
-            self.close()
-        where = ":memory:" if self._in_memory else str(self._file)
-        db = sqlite3.connect(where, timeout=BUSY_S, check_same_thread=False, isolation_level=None)
-        try:
-            # it can be rebuilt, so it need not survive a power cut; no WAL: that fails on network drives
-            db.execute("pragma synchronous = off")
-            with _transaction(db):
-                version = db.execute("pragma user_version").fetchone()[0]
-                if version not in {0, FORMAT}:
-                    raise sqlite3.DatabaseError(f"format {version} is not {FORMAT}")
-                if version == 0:
-                    for statement in SCHEMA.split(";\n"):
-                        db.execute(statement)
-                    db.execute("insert into state values ('', 0, 0, 0, ?)", [_id()])
-                    db.execute(f"pragma user_version = {FORMAT}")
-        except BaseException:
-            db.close()
-            raise
-        self._db, self._opened = db, (os.getpid(), self._inode())
-        return db
-
-    def _inode(self) -> int:
-        if self._in_memory:
-            return 0
-        try:
-            return os.stat(self._file).st_ino
-        except OSError:
-            return -1
-
-    def _remove(self) -> None:
-        for name in (self._file, self._file.with_name(self._file.name + "-journal")):
-            with contextlib.suppress(OSError):
-                name.unlink(missing_ok=True)
+        return self._database.read(lambda db: db.execute(query, values).fetchall())
 
     def close(self) -> None:
         """Close the file."""
-        with self._lock:
-            if self._db is not None and self._opened[0] == os.getpid():
-                self._db.close()
-            self._db = None
+        self._database.close()
 
 
 class _Where:
@@ -330,18 +250,6 @@ class _Where:
 
     def __str__(self) -> str:
         return "where " + " and ".join(self.parts) if self.parts else ""
-
-
-@contextlib.contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("begin immediate")
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(sqlite3.Error):  # some errors have rolled it back already
-            db.execute("rollback")
-        raise
-    db.execute("commit")
 
 
 def _next(db: sqlite3.Connection) -> int:
