@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import ssl
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,7 @@ import httpx
 import orjson
 
 from orchestrator.errors import ServiceBroken, ServiceError, ServiceTimeout, ServiceUnreachable
+from orchestrator.headers import retry_after_s
 from orchestrator.jobs import one_line
 from orchestrator.settings import MASK, SHORTEST_PASSWORD
 
@@ -211,24 +211,8 @@ class Reply:
     @property
     def retry_after_s(self) -> float | None:
         """The pause the service asks for, in seconds or as a date (RFC 9110, 10.2.3)."""
-        return parse_retry_after(self.headers.get("retry-after"), now=datetime.now(UTC))
-
-
-def parse_retry_after(value: str | None, *, now: datetime) -> float | None:
-    """Seconds to wait, from the header's value; None when it says nothing that can be used."""
-    if not value:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            date = parsedate_to_datetime(value)
-        except (ValueError, OverflowError):
-            return None
-        seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now.timestamp()
-    if math.isnan(seconds):
-        return None
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
+        said = self.headers.get("retry-after")
+        return retry_after_s(said, now=datetime.now(UTC), longest_s=MAX_RETRY_AFTER_S)
 
 
 async def send(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -127,29 +126,6 @@ def test_nan_in_json_is_read_as_python_services_write_it() -> None:
 def test_json_that_is_no_object_is_a_broken_service() -> None:
     with pytest.raises(ServiceBroken, match="no object"):
         reply(b"[1]").document()
-
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        (None, None),
-        ("", None),
-        ("7", 7.0),
-        ("1.5", 1.5),
-        ("-3", 0.0),
-        ("nan", None),
-        ("inf", http.MAX_RETRY_AFTER_S),
-        ("99999999", http.MAX_RETRY_AFTER_S),
-        ("Thu, 01 Jan 2026 00:01:00 GMT", 60.0),
-        ("Wed, 31 Dec 2025 00:00:00 GMT", 0.0),  # past
-        ("soon", None),
-    ],
-)
-def test_retry_after_is_read_as_seconds_or_a_date(value: str | None, seconds: float | None) -> None:
-    assert http.parse_retry_after(value, now=NOW) == seconds
 
 
 @pytest.mark.parametrize(

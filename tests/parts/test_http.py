@@ -6,7 +6,6 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 
 import pytest
 from fakes import faults
@@ -24,7 +23,7 @@ from orchestrator.parts.errors import (
     SourceUnreachable,
 )
 from orchestrator.parts.keys import SourceSettings
-from orchestrator.parts.sources.http import Answer, Client, parse_retry_after
+from orchestrator.parts.sources.http import Answer, Client
 
 
 @pytest.fixture
@@ -161,13 +160,6 @@ def test_a_long_or_unknown_pause_is_told_and_not_waited_for(
         ask(server.url)
     assert caught.value.retry_after_s == told
     assert server.calls() == 1
-
-
-def test_a_pause_may_be_a_date() -> None:
-    now = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
-    assert parse_retry_after("Thu, 01 Jan 2026 12:01:00 GMT", now=now) == 60
-    assert parse_retry_after("Thu, 01 Jan 2026 11:00:00 GMT", now=now) == 0
-    assert parse_retry_after("nan", now=now) is None
 
 
 def test_without_a_call_left_nothing_goes_out(server: FakeServer) -> None:

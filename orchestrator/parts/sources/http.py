@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +13,7 @@ import httpx
 import orjson
 from pydantic import SecretStr
 
+from orchestrator.headers import retry_after_s
 from orchestrator.parts.errors import (
     SourceAuth,
     SourceBlocked,
@@ -92,7 +91,8 @@ class Answer:
     @property
     def retry_after_s(self) -> float | None:
         """The pause the source asks for, in seconds or as a date (RFC 9110, 10.2.3)."""
-        return parse_retry_after(self.headers.get("retry-after"), now=datetime.now(UTC))
+        said = self.headers.get("retry-after")
+        return retry_after_s(said, now=datetime.now(UTC), longest_s=MAX_RETRY_AFTER_S)
 
 
 Judge = Callable[[Answer], SourceError | None]
@@ -336,21 +336,6 @@ def limits_told(answer: Answer, meter: Meter) -> None:
         remaining = whole(answer.headers.get(f"{prefix}-remaining"))
         if limit is not None or remaining is not None:
             meter.told(window_s=window_s, limit=limit, remaining=remaining)
-
-
-def parse_retry_after(value: str | None, *, now: datetime) -> float | None:
-    """Seconds to wait, from the header's value; None when it says nothing that can be used."""
-    if not value:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            date = parsedate_to_datetime(value)
-        except (ValueError, OverflowError):
-            return None
-        seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now.timestamp()
-    return None if math.isnan(seconds) else min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
 
 
 def whole(text: str | None) -> int | None:
