@@ -167,12 +167,13 @@ class Broadcaster:
         connection off. Raises OSError."""
         await self.begin()
         client = Client(backlog=self._backlog + self._most_kept, cut=cut)
-        client.put([f"retry: {RETRY_MS}\nid: {self._id(self._number)}\n\n".encode()])
-        if last_id:
-            missed = self._after(last_id)
-            client.put(
-                [self._reset("the events since then are gone")] if missed is None else missed
-            )
+        client.put([f"retry: {RETRY_MS}\n".encode()])
+        missed = self._after(last_id) if last_id else []
+        if missed is None:
+            client.put([self._reset("the events since then are gone")])
+        else:
+            # the id of what the client has by now: it may be cut off again before it has what it missed
+            client.put([f"id: {self._id(self._number - len(missed))}\n\n".encode(), *missed])
         self._clients.add(client)
         self._anyone.set()
         return client

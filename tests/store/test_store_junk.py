@@ -51,6 +51,7 @@ JUNK = {
     "nested absurdly": b"[" * 100_000,
     "a number that is none": document(priority=0)[:-1] + b',"priority":1e999}',
     "two documents": document() * 2,
+    "a time that UTC does not have": document(createdAt="0001-01-01T00:00:00+14:00"),
 }
 
 
