@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import secrets
 import time
 from collections import OrderedDict, deque
@@ -40,6 +41,7 @@ RETRY_MS = 1_000
 logger = logging.getLogger(__name__)
 Event = tuple[str, bytes]  # its name and its data
 GONE = (-1, 0)
+DIGITS = re.compile(r"[0-9]{1,18}")  # Python reads no number of thousands of them
 
 
 class Client:
@@ -390,7 +392,7 @@ class Broadcaster:
     def _after(self, last_id: str) -> list[bytes] | None:
         """The events after one of them; None when not all of them are known."""
         epoch, _, number = last_id.partition("-")
-        if epoch != self._epoch or not number.isascii() or not number.isdigit():
+        if epoch != self._epoch or not DIGITS.fullmatch(number):
             return None
         missing = self._number - int(number)
         if not 0 <= missing <= len(self._kept):

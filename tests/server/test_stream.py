@@ -271,7 +271,11 @@ def test_whoever_is_cut_off_before_it_has_what_it_missed_still_misses_it(
     assert not lost.opened_at
 
 
-@pytest.mark.parametrize("last_id", ["", "0", "other-5", "-", "{epoch}-999999", "{epoch}-x", "ж"])
+@pytest.mark.parametrize(
+    "last_id",
+    ["", "0", "other-5", "-", "{epoch}-999999", "{epoch}-" + "9" * 5000, "{epoch}-x", "ж"],
+    ids=lambda given: given[:14],
+)
 def test_an_id_that_is_not_known_means_begin_anew(
     server: BareServer, listen: Listen, last_id: str
 ) -> None:

@@ -90,6 +90,15 @@ def test_what_is_no_job_is_set_aside_with_a_note_and_good_jobs_go_on(
             store.get("x")
 
 
+def test_a_page_does_not_count_what_it_has_just_set_aside(tmp_path: Path) -> None:
+    put_file(tmp_path, "x.json", document(params=None))  # its head makes sense
+    with opened(tmp_path) as store:
+        store.create(make_job("good"))
+        store.refresh(force=True)
+        jobs, total = store.page()
+        assert ([job.id for job in jobs], total) == (["good"], 1)
+
+
 WRONG: list[Any] = ["x", -1, 1.5, [], {}, [1], {"a": 1}, None, True, "é\0\n", 10**19]
 
 
