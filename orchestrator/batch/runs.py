@@ -112,7 +112,7 @@ def run(
     *,
     name: str | None = None,
     max_failures: float = 0.0,
-    timeout_s: float | None = None,
+    timeout_s: int | None = None,
     progress: bool = False,
     on_begin: Callable[[Path], None] = lambda _: None,
 ) -> Run:
@@ -172,7 +172,7 @@ def _execute(
     parameters: Mapping[str, Any],
     paths_file: Path,
     *,
-    timeout_s: float | None,
+    timeout_s: int | None,
     progress: bool,
 ) -> str | None:
     """What the cell that failed said; None when all ran."""
@@ -197,7 +197,7 @@ def _execute(
     except papermill.PapermillExecutionError as error:
         return one_line(f"{error.ename}: {ANSI.sub('', error.evalue)}")[:MAX_SAID]
     except CellTimeoutError:
-        return f"A cell took more than {timeout_s:g} s"
+        return f"A cell took more than {timeout_s} s"
     except DeadKernelError:
         return "The kernel died; out of memory, perhaps"
     finally:

@@ -16,6 +16,7 @@ from rich.markup import escape
 from orchestrator.errors import ConfigError, JobNotFound, OrchestratorError, RequestInvalid
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+MAX_PORT = 65_535  # what is larger some systems take for another port
 P = ParamSpec("P")
 T = TypeVar("T")
 

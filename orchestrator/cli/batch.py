@@ -40,7 +40,8 @@ def run(
         str, typer.Option(help="The share of the jobs that may fail, such as 0.1 or 10%.")
     ] = "0",
     timeout: Annotated[
-        float | None, typer.Option(help="Seconds a cell may take; there is no limit otherwise.")
+        int | None,
+        typer.Option(min=1, help="Seconds a cell may take; there is no limit otherwise."),
     ] = None,
     cluster: Cluster = None,
     as_json: AsJson = False,

@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.app import app, out, say, told
+from orchestrator.cli.app import MAX_PORT, app, out, say, told
+from orchestrator.settings import SCHEDULER
 
 cluster = typer.Typer(
     no_args_is_help=True,
@@ -19,7 +20,16 @@ cluster = typer.Typer(
 )
 app.add_typer(cluster, name="cluster")
 
-Scheduler = Annotated[str, typer.Argument(metavar="tcp://HOST:PORT", help="The scheduler.")]
+
+def _address(said: str) -> str:
+    if not SCHEDULER.fullmatch(said):
+        raise typer.BadParameter(f"{said!r} is not an address as in tcp://10.0.0.5:8786")
+    return said
+
+
+Scheduler = Annotated[
+    str, typer.Argument(metavar="tcp://HOST:PORT", callback=_address, help="The scheduler.")
+]
 Cluster = Annotated[
     str | None,
     typer.Option(
@@ -38,7 +48,9 @@ def scheduler(
         str,
         typer.Option(help="Address to listen at. Whoever reaches it may run code on the workers."),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8786,
+    port: Annotated[
+        int, typer.Option(min=0, max=MAX_PORT, help="Port to listen on; 0 for any free one.")
+    ] = 8786,
 ) -> None:
     """Run a scheduler until Ctrl-C or SIGTERM; `dask scheduler` is as good."""
     from orchestrator.cluster import require
@@ -122,7 +134,10 @@ def local(
             help="A ComfyUI to stand beside, instead of embedded engines; one worker each."
         ),
     ] = None,
-    port: Annotated[int, typer.Option(help="Port of the scheduler; 0 for any free one.")] = 8786,
+    port: Annotated[
+        int,
+        typer.Option(min=0, max=MAX_PORT, help="Port of the scheduler; 0 for any free one."),
+    ] = 8786,
     at_once: AtOnce = 1,
 ) -> None:
     """Run a scheduler and workers on this machine, until Ctrl-C or SIGTERM."""

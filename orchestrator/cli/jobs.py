@@ -23,13 +23,14 @@ from orchestrator.cli.app import (
     told,
     until_signal,
 )
-from orchestrator.jobs import Job, Status
+from orchestrator.jobs import MAX_PRIORITY, Job, Status
 
 if TYPE_CHECKING:
     from orchestrator.handles import JobHandle
     from orchestrator.lab import Lab
 
 POLL_S = 0.25
+MOST = 10_000_000  # jobs that a list may have or skip, as over REST
 JobId = Annotated[str, typer.Argument(help="A job's id, or the beginning of it.")]
 
 
@@ -43,7 +44,9 @@ def generate(
         typer.Option(help="A parameter as name=value, such as steps=20; may be repeated."),
     ] = None,
     hold: Annotated[bool, typer.Option("--hold", help="Keep it as a draft, for `run`.")] = False,
-    priority: Annotated[int, typer.Option(help="Higher goes first.")] = 0,
+    priority: Annotated[
+        int, typer.Option(min=-MAX_PRIORITY, max=MAX_PRIORITY, help="Higher goes first.")
+    ] = 0,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the picture.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Pay for it, whatever it costs.")] = False,
     dry_run: Annotated[
@@ -80,8 +83,8 @@ def generate(
 def jobs(
     status: Annotated[Status | None, typer.Option(help="Only jobs with this status.")] = None,
     backend: Annotated[str | None, typer.Option(help="Only jobs of this backend.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
-    offset: Annotated[int, typer.Option(min=0, help="How many to skip.")] = 0,
+    limit: Annotated[int, typer.Option(min=1, max=MOST, help="How many at most.")] = 50,
+    offset: Annotated[int, typer.Option(min=0, max=MOST, help="How many to skip.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """List the jobs, newest first."""

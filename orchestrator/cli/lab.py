@@ -11,7 +11,17 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from orchestrator.cli.app import FAILED, AsJson, app, out, print_json, say, told, until_signal
+from orchestrator.cli.app import (
+    FAILED,
+    MAX_PORT,
+    AsJson,
+    app,
+    out,
+    print_json,
+    say,
+    told,
+    until_signal,
+)
 from orchestrator.cli.cluster import Cluster, joined
 from orchestrator.errors import PathsInvalid
 from orchestrator.health import ServiceHealth
@@ -23,7 +33,8 @@ from orchestrator.paths import Paths
 @told
 def up(
     port: Annotated[
-        int | None, typer.Option(help="Port of the pages (default: ADMIN_URL's).")
+        int | None,
+        typer.Option(min=1, max=MAX_PORT, help="Port of the pages (default: ADMIN_URL's)."),
     ] = None,
     browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
     cluster: Cluster = None,
@@ -52,7 +63,9 @@ def worker(cluster: Cluster = None) -> None:
 @app.command()
 @told
 def engine(
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 for any free one.")] = 8188,
+    port: Annotated[
+        int, typer.Option(min=0, max=MAX_PORT, help="Port to listen on; 0 for any free one.")
+    ] = 8188,
 ) -> None:
     """Run the embedded engine alone: it speaks ComfyUI's protocol and paints without a model."""
     from orchestrator.engine import serve

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.jobs.ids import NAMESPACE, new_id, prompt_id
-from orchestrator.jobs.job import MAX_CRASHES, MAX_LOG_LINE, MAX_LOGS, Job, to_json
+from orchestrator.jobs.job import MAX_CRASHES, MAX_LOG_LINE, MAX_LOGS, MAX_PRIORITY, Job, to_json
 from orchestrator.jobs.limits import MAX_DEPTH, MAX_PROMPT, check_prompt
 from orchestrator.jobs.status import TERMINAL, TRANSITIONS, Phase, Status
 from orchestrator.jobs.values import (
@@ -23,6 +23,7 @@ __all__ = [
     "MAX_DEPTH",
     "MAX_LOGS",
     "MAX_LOG_LINE",
+    "MAX_PRIORITY",
     "MAX_PROMPT",
     "NAMESPACE",
     "TERMINAL",

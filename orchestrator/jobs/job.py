@@ -77,7 +77,10 @@ class Job(Value):
         workflow: str | None = None,
         resolved: Resolved | None = None,
     ) -> Job:
-        """A fresh job: a draft with `hold`, otherwise queued. Raises ParamsInvalid when it is too large."""
+        """A fresh job: a draft with `hold`, otherwise queued; `priority` is clipped as by `prioritised`.
+
+        Raises ParamsInvalid when it is too large.
+        """
         check_prompt(prompt)
         check_params(params)
         return cls(
@@ -87,7 +90,7 @@ class Job(Value):
             prompt=prompt,
             params=dict(params),
             resolved=resolved,
-            priority=priority,
+            priority=_placed(priority),
             hold=hold,
             workflow=workflow,
             batch=batch,
@@ -390,10 +393,13 @@ class Job(Value):
         ).logged("[lab] released")
 
     def prioritised(self, priority: int) -> Job:
-        """With another place in the queue: a higher priority is taken first. Raises InvalidTransition when ended."""
+        """With another place in the queue: a higher priority, 1000 at most, is taken first.
+
+        Raises InvalidTransition when it has ended.
+        """
         if self.is_terminal:
             raise InvalidTransition(f"Job {self.id} is {self.status}: it is not in the queue")
-        kept = max(-MAX_PRIORITY, min(MAX_PRIORITY, priority))
+        kept = _placed(priority)
         return self if kept == self.priority else self.having(priority=kept)
 
     def ended(self) -> Job:
@@ -410,6 +416,10 @@ class Job(Value):
         if self.status is not Status.RUNNING or self.fence != fence:
             raise Fenced(f"Job {self.id} is {self.status} with fence {self.fence}, not {fence}")
         return self
+
+
+def _placed(priority: int) -> int:
+    return max(-MAX_PRIORITY, min(MAX_PRIORITY, priority))
 
 
 def to_json(document: Mapping[str, Any]) -> bytes:

@@ -7,11 +7,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 from pydantic.alias_generators import to_camel
 
-from orchestrator.jobs import MAX_PROMPT, Job, Status
+from orchestrator.jobs import MAX_PRIORITY, MAX_PROMPT, Job, Status
 
 MAX_LIMIT = 500
 MAX_OFFSET = 10_000_000
-MAX_PRIORITY = 1_000
 MAX_REASON = 300  # characters
 Blank = Literal[""]  # `?status=&backend=` as a form sends it: not given
 

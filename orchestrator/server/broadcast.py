@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import secrets
 import time
 from collections import OrderedDict, deque
@@ -40,6 +41,7 @@ RETRY_MS = 1_000
 logger = logging.getLogger(__name__)
 Event = tuple[str, bytes]  # its name and its data
 GONE = (-1, 0)
+DIGITS = re.compile(r"[0-9]{1,18}")  # Python reads no number of thousands of them
 
 
 class Client:
@@ -167,12 +169,13 @@ class Broadcaster:
         connection off. Raises OSError."""
         await self.begin()
         client = Client(backlog=self._backlog + self._most_kept, cut=cut)
-        client.put([f"retry: {RETRY_MS}\nid: {self._id(self._number)}\n\n".encode()])
-        if last_id:
-            missed = self._after(last_id)
-            client.put(
-                [self._reset("the events since then are gone")] if missed is None else missed
-            )
+        client.put([f"retry: {RETRY_MS}\n".encode()])
+        missed = self._after(last_id) if last_id else []
+        if missed is None:
+            client.put([self._reset("the events since then are gone")])
+        else:
+            # the id of what the client has by now: it may be cut off again before it has what it missed
+            client.put([f"id: {self._id(self._number - len(missed))}\n\n".encode(), *missed])
         self._clients.add(client)
         self._anyone.set()
         return client
@@ -388,7 +391,7 @@ class Broadcaster:
     def _after(self, last_id: str) -> list[bytes] | None:
         """The events after one of them; None when not all of them are known."""
         epoch, _, number = last_id.partition("-")
-        if epoch != self._epoch or not number.isascii() or not number.isdigit():
+        if epoch != self._epoch or not DIGITS.fullmatch(number):
             return None
         missing = self._number - int(number)
         if not 0 <= missing <= len(self._kept):

@@ -268,7 +268,7 @@ class Index:
             if stat.st_size > MAX_FILE:
                 raise CorruptFile(f"{stat.st_size:,} bytes are no job")
             data, stat = self._disk.read(path)
-            entry = _parse(data, stat, job_id)
+            entry = parse(data, stat, job_id)
         except FileNotFoundError:
             self._set(job_id, None)
             return [job_id] if before else []
@@ -340,9 +340,9 @@ def _is_plain(stat: os.stat_result) -> bool:
     return (stat.st_mode & 0o170000) == 0o100000
 
 
-def _parse(data: bytes, stat: os.stat_result, job_id: str) -> Entry:
+def parse(data: bytes, stat: os.stat_result, job_id: str) -> Entry:
     """Look at the head of a job file only, so that ten thousand take a fraction of a second; the rest is
-    validated by whoever uses the job."""
+    validated by whoever uses the job. Raises CorruptFile."""
     try:
         document = orjson.loads(data)
     except orjson.JSONDecodeError as error:

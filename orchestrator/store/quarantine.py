@@ -8,9 +8,9 @@ from pathlib import Path
 
 from orchestrator.errors import CorruptFile, OrchestratorError
 from orchestrator.files import Disk
-from orchestrator.jobs import Job, one_line
-from orchestrator.store.index import MAX_FILE
-from orchestrator.store.layout import JOB_ID, Layout
+from orchestrator.jobs import one_line
+from orchestrator.store.index import MAX_FILE, parse
+from orchestrator.store.layout import Layout
 from orchestrator.store.locks import ShardLocks
 
 logger = logging.getLogger(__name__)
@@ -71,10 +71,13 @@ def _shown(text: str) -> str:
 
 
 def _is_job(path: Path, job_id: str) -> bool:
-    if not JOB_ID.fullmatch(job_id) or path.stat().st_size > MAX_FILE:
+    stat = path.stat()
+    if stat.st_size > MAX_FILE:
         return False
     try:
-        Job.from_json(path.read_bytes(), id=job_id)
+        parse(
+            path.read_bytes(), stat, job_id
+        ).job()  # what the index refuses would be seen by nobody
     except CorruptFile:
         return False
     return True

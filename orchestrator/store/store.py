@@ -89,7 +89,8 @@ class Store(Claims):
         both = sorted(hot + rows, reverse=True) if rows else hot
         page = both[offset : offset + limit]
         jobs = [job for _, job_id in page if (job := self._known(job_id, month=months.get(job_id)))]
-        return jobs, total + archived - (len(old) - len(rows))
+        without = len(page) - len(jobs)  # set aside, now that they were looked into
+        return jobs, total + archived - (len(old) - len(rows)) - without
 
     def _hot(
         self, status: Status | None, backend: str | None, words: list[str], *, limit: int

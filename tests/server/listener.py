@@ -39,6 +39,7 @@ class Listener:
         self.events: list[Event] = []
         self.comments = 0
         self.last_id = ""
+        self.opened_at = ""  # the id that was told before any event
         self.retry = ""
         self.content_type = ""
         self.ended = threading.Event()
@@ -76,6 +77,8 @@ class Listener:
         elif fields:
             self.retry = fields.get("retry", self.retry)
             self.last_id = fields.get("id", self.last_id)
+            if not self.events and "data" not in fields:
+                self.opened_at = self.last_id
             if "data" in fields:
                 event = Event(fields["event"], json.loads(fields["data"]), self.last_id)
                 with self._changed:

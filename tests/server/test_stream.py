@@ -257,7 +257,25 @@ def test_the_opening_says_where_one_is_so_that_nothing_can_be_missed_before_the_
     assert listen(last_id=first.last_id).until(1)[0].job_id == job_id
 
 
-@pytest.mark.parametrize("last_id", ["", "0", "other-5", "-", "{epoch}-999999", "{epoch}-x", "ж"])
+def test_whoever_is_cut_off_before_it_has_what_it_missed_still_misses_it(
+    server: BareServer, listen: Listen
+) -> None:
+    first = listen()
+    first.close()
+    missed = [server.generate(f"missed {n}", hold=True) for n in range(2)]
+    again = listen(last_id=first.last_id)
+    assert [event.job_id for event in again.until(2)] == missed
+    assert again.opened_at == first.last_id
+    lost = listen(last_id="other-5")
+    assert lost.until(1)[0].name == "reset"
+    assert not lost.opened_at
+
+
+@pytest.mark.parametrize(
+    "last_id",
+    ["", "0", "other-5", "-", "{epoch}-999999", "{epoch}-" + "9" * 5000, "{epoch}-x", "ж"],
+    ids=lambda given: given[:14],
+)
 def test_an_id_that_is_not_known_means_begin_anew(
     server: BareServer, listen: Listen, last_id: str
 ) -> None:

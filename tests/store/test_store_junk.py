@@ -51,6 +51,7 @@ JUNK = {
     "nested absurdly": b"[" * 100_000,
     "a number that is none": document(priority=0)[:-1] + b',"priority":1e999}',
     "two documents": document() * 2,
+    "a time that UTC does not have": document(createdAt="0001-01-01T00:00:00+14:00"),
 }
 
 
@@ -87,6 +88,15 @@ def test_what_is_no_job_is_set_aside_with_a_note_and_good_jobs_go_on(
         assert not (tmp_path / "x.json").exists()
         with pytest.raises(JobNotFound):
             store.get("x")
+
+
+def test_a_page_does_not_count_what_it_has_just_set_aside(tmp_path: Path) -> None:
+    put_file(tmp_path, "x.json", document(params=None))  # its head makes sense
+    with opened(tmp_path) as store:
+        store.create(make_job("good"))
+        store.refresh(force=True)
+        jobs, total = store.page()
+        assert ([job.id for job in jobs], total) == (["good"], 1)
 
 
 WRONG: list[Any] = ["x", -1, 1.5, [], {}, [1], {"a": 1}, None, True, "é\0\n", 10**19]

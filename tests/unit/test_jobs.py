@@ -268,6 +268,12 @@ def test_the_order_is_adoptions_then_priority_then_age_then_id() -> None:
     assert sorted(mixed, key=lambda job: job.order) == jobs
 
 
+def test_no_job_begins_before_all_those_that_can_be_moved_to_the_front() -> None:
+    wanted = (10**30, 5, -(10**30))
+    made = [Job.new(backend="sd15", prompt="", params={}, now=NOW, priority=n) for n in wanted]
+    assert [job.priority for job in made] == [1000, 5, -1000]
+
+
 def test_ids_are_uuids_that_sort_by_time_and_never_repeat() -> None:
     ids = [new_id(NOW + timedelta(milliseconds=number)) for number in range(200)]
     assert sorted(ids) == ids
