@@ -75,9 +75,8 @@ def _is_job(path: Path, job_id: str) -> bool:
     if stat.st_size > MAX_FILE:
         return False
     try:
-        parse(
-            path.read_bytes(), stat, job_id
-        ).job()  # what the index refuses would be seen by nobody
+        # what the index refuses would be seen by nobody
+        parse(path.read_bytes(), stat, job_id).job()
     except CorruptFile:
         return False
     return True
