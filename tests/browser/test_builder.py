@@ -296,6 +296,18 @@ def test_a_file_that_changed_on_the_disk_is_not_overwritten_unasked(
     until(lambda: len(saved(served, "shared")["nodes"]) == 1, 10)
 
 
+def test_a_name_that_is_refused_is_there_to_be_corrected(page: Page, served: ServedLab) -> None:
+    page.get_by_role("button", name="Save as").click()
+    name = page.get_by_role("dialog").get_by_role("textbox")
+    name.fill("by/mistake")
+    name.press("Enter")
+    expect(page.get_by_role("alert").filter(has_text="cannot be the name")).to_be_visible()
+    expect(name).to_have_value("by/mistake")
+    name.fill("by correction")
+    name.press("Enter")
+    until(lambda: (served.lab.paths.workflows / "by correction.json").is_file(), 10)
+
+
 def test_subgraphs_are_entered_edited_and_left(page: Page, served: ServedLab) -> None:
     definition = {
         "id": "11111111-2222-4333-8444-555555555555",
@@ -384,3 +396,20 @@ def test_nodes_go_to_another_workflow_by_the_clipboard_and_a_dropped_link_sugges
     page.get_by_role("option", name="Discard the changes").click()
     expect(page.locator(".react-flow__node-lab")).to_have_count(2)
     expect(page.locator(".react-flow__edge")).to_have_count(1)
+
+
+def test_a_phone_begins_with_the_canvas_and_has_one_panel_over_it(
+    page: Page, served: ServedLab
+) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{served.url}/builder?token={TOKEN}")
+    expect(page.get_by_role("button", name="Begin with a template")).to_be_visible()
+    palette, side = page.locator(".bd-palette"), page.locator(".bd-side")
+    expect(palette).to_have_count(0)
+    expect(side).to_have_count(0)
+    page.get_by_role("button", name="Nodes", exact=True).click()
+    expect(palette).to_be_in_viewport(ratio=0.9)
+    page.get_by_role("button", name="Test", exact=True).click()
+    expect(side).to_be_in_viewport(ratio=0.9)
+    expect(palette).to_have_count(0)
+    visit(page, served)

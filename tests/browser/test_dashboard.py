@@ -122,6 +122,40 @@ def test_a_mistake_is_told_in_the_form_with_its_remedy(page: Page, served: Serve
     assert stored(served, "a mistake") == []
 
 
+UNCOVERED = """() => {
+  const node = document.activeElement;
+  const { left, top, width, height } = node.getBoundingClientRect();
+  return node.contains(document.elementFromPoint(left + width / 2, top + height / 2)) && node.name;
+}"""
+
+
+def test_a_mistake_is_in_view_and_the_field_to_correct_has_the_focus(page: Page) -> None:
+    page.evaluate("scrollTo(0, 0)")
+    page.locator("input[name=steps]").fill("0")
+    page.locator("input[name=width]").fill("513")
+    page.get_by_label("Prompt", exact=True).press("Control+Enter")
+    expect(page.locator(".lab-outcome")).to_contain_text("multiple of 8")
+    expect(page.locator(".lab-outcome")).to_be_in_viewport(ratio=1)
+    expect(page.locator("[aria-invalid]")).to_have_count(2)
+    assert page.evaluate(UNCOVERED) == "width"
+    page.keyboard.type("128")
+    expect(page.locator("[aria-invalid]")).to_have_count(1)
+
+
+def test_what_the_tab_key_comes_to_is_not_under_the_button(page: Page) -> None:
+    page.evaluate("scrollTo(0, 0)")
+    page.locator("input[name=width]").focus()
+    for name in ("height", "steps", "cfg", "seed"):
+        page.keyboard.press("Tab")
+        assert page.evaluate(UNCOVERED) == name
+
+
+def test_the_button_keeps_the_focus(page: Page) -> None:
+    ask(page, "by the button")
+    expect(row_of(page, "by the button")).to_have_attribute("data-status", "done")
+    expect(page.get_by_role("button", name="Generate")).to_be_focused()
+
+
 def test_ctrl_enter_is_the_button_and_a_double_click_is_one_click(
     page: Page, served: ServedLab
 ) -> None:

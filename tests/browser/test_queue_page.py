@@ -134,6 +134,7 @@ def test_a_paused_queue_says_so_keeps_its_jobs_and_goes_on_when_resumed(
     page.get_by_role("button", name="Pause queue").click()
     banner = page.locator(".lab-queue-paused")
     expect(banner).to_contain_text("paused since")
+    expect(page.locator(".lab-queue-pause")).to_be_focused()
     job = served.lab.submit("held by the pause", params=QUICK)
     expect(row_of(page, job)).to_have_attribute("data-status", "queued")
     page.wait_for_timeout(1500)  # a worker would have taken it by now
@@ -141,7 +142,7 @@ def test_a_paused_queue_says_so_keeps_its_jobs_and_goes_on_when_resumed(
     banner.get_by_role("button", name="Resume").click()
     expect(banner).to_be_hidden()
     expect(row_of(page, job)).to_have_attribute("data-status", "done")
-    expect(page.get_by_role("button", name="Pause queue")).to_be_visible()
+    expect(page.get_by_role("button", name="Pause queue")).to_be_focused()
 
 
 def test_the_filters_show_what_they_say_and_nothing_found_offers_all(

@@ -118,6 +118,20 @@ def test_a_bad_request_is_told_with_its_remedy_and_makes_no_job(
     assert stored(lab) == []
 
 
+@pytest.mark.parametrize(
+    ("typed", "wrong"),
+    [
+        ({"params": {"width": "513", "steps": "0", "cfg": "7"}}, {"width", "steps"}),
+        ({"count": "0"}, {"count"}),
+        ({"backend": "dalle"}, set()),
+    ],
+)
+def test_a_page_is_told_which_fields_to_correct(
+    lab: Lab, typed: dict[str, Any], wrong: set[str]
+) -> None:
+    assert set(generate(lab, **typed)["wrong"]) == wrong
+
+
 @pytest.mark.parametrize("name", backends.BACKENDS)
 def test_a_backend_s_fields_are_those_it_takes_with_its_own_defaults(name: str) -> None:
     backend = backends.get(name)
