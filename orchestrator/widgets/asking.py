@@ -40,6 +40,7 @@ def count_of(value: Any) -> int:
         raise ParamsInvalid(
             f"How many = {str(value)[:20]}: must be a whole number from 1 to {MOST}",
             remedy="Correct the number.",
+            fields={"count": f"must be a whole number from 1 to {MOST}"},
         )
     return asked
 

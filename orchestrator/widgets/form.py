@@ -65,7 +65,8 @@ class GenerationForm(View):
     most = traitlets.Int(MOST).tag(sync=True)
     # what is typed now: prompt, backend, hold, count, params
     values = traitlets.Dict().tag(sync=True)
-    # number, ok, id, text, remedy; confirm: what it would cost, as `money.question` asks
+    # number, ok, id, text, remedy; wrong: the names of fields to correct;
+    # confirm: what it would cost, as `money.question` asks
     outcome = traitlets.Dict().tag(sync=True)
 
     def __init__(self, lab: Lab) -> None:
@@ -296,6 +297,7 @@ class GenerationForm(View):
                 "id": "",
                 "text": made + refusal["error"],
                 "remedy": refusal["remedy"],
+                "wrong": list(error.fields) if isinstance(error, ParamsInvalid) else [],
             }
         else:
             said = {"ok": True, "remedy": "", **submitted(jobs, hold=hold)}

@@ -44,16 +44,28 @@ export default {
     const hold = h("input", { type: "checkbox", name: "hold" });
     const button = h("button", { class: "lab-button lab-primary", type: "submit", title: "Ctrl+Enter" });
     const outcome = h("div", { class: "lab-outcome", role: "status", "aria-live": "polite" });
+    const foot = h("div", { class: "lab-foot" }, button, outcome);
     const words = wordsPreview(model, heard);
     const cost = costLine(model, heard, (said) => {
       total = said;
       label();
     });
-    const complain = (text, remedy) => {
+    // `wrong`: the names of the fields that are to be corrected; the first of them has the focus then
+    const complain = (text, remedy, wrong = []) => {
       outcome.className = "lab-outcome lab-bad";
       const what = h("span");
       advise(what, remedy || "");
       outcome.replaceChildren(h("strong", {}, sentence(text)), " ", what);
+      const inputs = [...form.elements].filter((input) => wrong.includes(input.name));
+      for (const input of inputs) input.setAttribute("aria-invalid", "true");
+      if (!inputs.length) return;
+      form.style.setProperty("--foot", `${foot.offsetHeight}px`); // what has the focus is not under the words
+      const folded = inputs[0].closest("details");
+      if (folded) folded.open = true;
+      inputs[0].focus();
+    };
+    const forgive = (inputs) => {
+      for (const input of inputs) input.removeAttribute("aria-invalid");
     };
     const pictures = pictureSlots({ mine, model, heard, told: () => changed(), failed: complain });
     form.append(
@@ -69,8 +81,7 @@ export default {
       more,
       h("div", { class: "lab-last" }, block("How many", count), h("label", { class: "lab-check" }, hold, " Hold as a draft")),
       cost.warning,
-      button,
-      outcome,
+      foot,
       lists.node,
     );
     view.append(h("h2", {}, "New picture"), notice(model, heard), form);
@@ -114,7 +125,8 @@ export default {
       const verb = hold.checked ? (number > 1 ? `Save ${number} drafts` : "Save draft") : number > 1 ? `Generate ${number}` : "Generate";
       const price = paid && !hold.checked ? ` · ${total || (number > 1 ? `${number} × ${each}` : each)}` : "";
       say(button, pending === null ? `${verb}${isAway(backend.value) && !hold.checked ? " anyway" : ""}${price}` : "Sending…");
-      button.disabled = pending !== null;
+      if (pending === null) button.removeAttribute("aria-disabled");
+      else button.setAttribute("aria-disabled", "true"); // `disabled` would take the focus away
       button.classList.toggle("lab-paid", Boolean(price));
     };
     const said = (name) => {
@@ -229,9 +241,9 @@ export default {
     });
     const submit = () => {
       if (pending !== null) return;
+      forgive(form.elements);
       if (!prompt.value.trim()) {
-        complain("The prompt is empty.", "Say what the picture should show.");
-        prompt.focus();
+        complain("The prompt is empty.", "Say what the picture should show.", ["prompt"]);
         return;
       }
       remember();
@@ -278,6 +290,7 @@ export default {
     form.addEventListener("input", (event) => {
       touched = true;
       if (event.target.type === "file") return;
+      forgive([event.target]);
       unfold();
       look();
       label();
@@ -321,7 +334,7 @@ export default {
       } else if (told.ok) {
         outcome.className = "lab-outcome lab-ok";
         outcome.replaceChildren(told.id && h("code", {}, told.id), ` ${told.text}.`);
-      } else complain(told.text, told.remedy);
+      } else complain(told.text, told.remedy, told.wrong);
       cost.again();
     });
     offerBackends();

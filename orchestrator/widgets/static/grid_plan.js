@@ -66,7 +66,7 @@ const gridPlanner = ({ model, heard, ask, view, ran }) => {
     h("div", { class: "lab-axes-box", role: "group", "aria-label": "Axes" }, h("span", { class: "lab-field-label" }, "Axes: a picture for every combination of their values"), rows, add),
     fixed,
     block("Name of the batch", name),
-    h("div", { class: "lab-plan-foot" }, box, run, outcome),
+    h("div", { class: "lab-foot lab-plan-foot" }, box, run, outcome),
     lists.node,
   );
   const node = h("section", { class: "lab-grid-plan", "aria-label": "Plan a grid" }, h("h2", {}, "New grid"), form);

@@ -46,7 +46,8 @@ export default {
       () => model.send({ action: "clear" }),
     );
     hold.onclick = () => {
-      hold.disabled = true;
+      if (hold.getAttribute("aria-disabled")) return;
+      hold.setAttribute("aria-disabled", "true"); // `disabled` would take the focus away
       model.send({ action: isPaused() ? "resume" : "pause" });
     };
     const isPaused = () => Boolean(model.get("paused").since);
@@ -346,8 +347,9 @@ export default {
     };
     const rest = () => {
       const { since: moment, reason } = model.get("paused");
-      hold.disabled = false;
+      hold.removeAttribute("aria-disabled");
       hold.replaceChildren(icon(...(moment ? PLAY : PAUSE)), moment ? "Resume queue" : "Pause queue");
+      if (!moment && paused.contains(document.activeElement)) hold.focus(); // its button goes
       show(paused, Boolean(moment));
       if (!moment) return;
       const time = new Date(moment).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });

@@ -31,6 +31,8 @@ const HELP: [string, string][] = [
   ["Ctrl+Enter", "run a test"],
   [".  +  −", "show all, zoom"],
 ];
+// a phone has no room for the canvas and both panels: they lie over it, one at a time, and not from the start
+const isNarrow = () => matchMedia("(max-width: 700px)").matches;
 const MODIFIERS = ["Shift", "Control", "Alt", "Meta"];
 const isField = (target: EventTarget | null) => target instanceof HTMLElement && (target.matches("input, textarea, select") || target.isContentEditable);
 
@@ -82,13 +84,22 @@ export const App = ({ section }: { section: HTMLElement }) => {
   const [asked, setAsked] = useState<Asked | null>(null);
   const [files, setFiles] = useState(false);
   const [help, setHelp] = useState(false);
-  const [left, setLeft] = useState(true);
-  const [right, setRight] = useState<"test" | "findings" | null>("test");
+  const [left, setLeft] = useState(() => !isNarrow());
+  const [right, setRight] = useState<"test" | "findings" | null>(() => (isNarrow() ? null : "test"));
   const [busy, setBusy] = useState(false);
   const canvas = useRef<HTMLDivElement>(null);
   const flow = useRef<ReactFlowInstance | null>(null);
   const before = useRef<HTMLElement | null>(null); // had the focus before a dialog
   const errors = findings.filter((each) => each.severity === "error").length;
+
+  const showLeft = (on: boolean) => {
+    if (on && isNarrow()) setRight(null);
+    setLeft(on);
+  };
+  const showRight = (wanted: typeof right) => {
+    if (wanted && isNarrow()) setLeft(false);
+    setRight(wanted);
+  };
 
   const middle = useCallback((): [number, number] => {
     const box = canvas.current?.getBoundingClientRect();
@@ -198,7 +209,11 @@ export const App = ({ section }: { section: HTMLElement }) => {
       .then(
         (said) => session.tell(`Saved as ${said.name}.`, said.backend ? "It is a backend of the dashboard's form now." : "It becomes a backend when it is saved while a ComfyUI server is up.", true),
         (error) => {
-          if (!(error instanceof Refusal && error.conflict)) return session.fail(error);
+          if (!(error instanceof Refusal && error.conflict)) {
+            session.fail(error);
+            if (error instanceof Refusal && wanted !== session.state.name) saveAs(wanted); // what was typed is there to be corrected
+            return;
+          }
           ui.ask({
             title: error.message,
             items: [
@@ -206,15 +221,15 @@ export const App = ({ section }: { section: HTMLElement }) => {
               { key: "as", label: "Save under another name" },
               { key: "no", label: "Do not save" },
             ],
-            pick: (key) => (key === "over" ? write(wanted, true) : key === "as" ? saveAs() : undefined),
+            pick: (key) => (key === "over" ? write(wanted, true) : key === "as" ? saveAs(wanted) : undefined),
           });
         },
       )
       .finally(() => setBusy(false));
   };
-  const saveAs = () => {
+  const saveAs = (name = session.state.name || "my workflow") => {
     before.current = document.activeElement as HTMLElement;
-    setAsked({ title: "Save the workflow as", value: session.state.name || "my workflow", action: "Save", done: (text) => write(text, false) });
+    setAsked({ title: "Save the workflow as", value: name, action: "Save", done: (text) => write(text, false) });
   };
   const settle = (then: () => void) => {
     // what is being typed is written first
@@ -240,12 +255,12 @@ export const App = ({ section }: { section: HTMLElement }) => {
   const start = (prompt: string, keep: boolean, sure = false) =>
     settle(() => {
       setBusy(true);
-      setRight("test");
+      showRight("test");
       session
         .ask("run", { prompt, keep, sure })
         .catch((error) => {
           session.fail(error);
-          if (session.state.findings.length) setRight("findings");
+          if (session.state.findings.length) showRight("findings");
         })
         .finally(() => setBusy(false));
     });
@@ -397,13 +412,13 @@ export const App = ({ section }: { section: HTMLElement }) => {
             </a>
           ) : null}
           <span className="bd-grow" />
-          <button {...KEYS} className="lab-button lab-quiet" type="button" aria-pressed={left} onClick={() => setLeft(!left)}>
+          <button {...KEYS} className="lab-button lab-quiet" type="button" aria-pressed={left} onClick={() => showLeft(!left)}>
             Nodes
           </button>
-          <button {...KEYS} className="lab-button lab-quiet" type="button" aria-pressed={right === "test"} onClick={() => setRight(right === "test" ? null : "test")}>
+          <button {...KEYS} className="lab-button lab-quiet" type="button" aria-pressed={right === "test"} onClick={() => showRight(right === "test" ? null : "test")}>
             Test
           </button>
-          <button {...KEYS} className="lab-button lab-quiet" type="button" data-bad={errors || undefined} aria-pressed={right === "findings"} onClick={() => setRight(right === "findings" ? null : "findings")}>
+          <button {...KEYS} className="lab-button lab-quiet" type="button" data-bad={errors || undefined} aria-pressed={right === "findings"} onClick={() => showRight(right === "findings" ? null : "findings")}>
             {errors ? `${errors} ${errors === 1 ? "error" : "errors"}` : findings.length ? `${findings.length} ${findings.length === 1 ? "warning" : "warnings"}` : "No errors"}
           </button>
           <button {...KEYS} className="lab-button lab-quiet" type="button" title="Ask the server for its nodes and files once more" onClick={() => void session.ask("refresh").catch(session.fail)}>

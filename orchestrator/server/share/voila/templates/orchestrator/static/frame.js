@@ -23,6 +23,11 @@
   addEventListener("storage", (event) => event.key === "labTheme" && event.newValue && show(event.newValue));
   show(root.dataset.theme);
 
+  // on a phone there is more navigation than screen: the page that is open is in view
+  const nav = document.querySelector(".frame-top nav");
+  const here = nav && nav.querySelector("[aria-current]");
+  if (here) nav.scrollLeft += here.getBoundingClientRect().right - nav.getBoundingClientRect().right + 24;
+
   const PAUSE_MS = 3000;
   const ENDED = "This page's session has ended. What was submitted goes on; reload to see it.";
   const AWAY = "The lab does not answer. If it was stopped, start it with “orchestrator up”; this page then says so.";
