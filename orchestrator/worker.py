@@ -43,6 +43,8 @@ RECOVER_S = 0.5  # how soon the jobs of a killed worker are taken over
 FORGOTTEN_S = 5.0
 LOOK_S = 0.5  # a pause that is over wakes nobody: look for it
 TIDY_S = 5.0
+# how soon a prompt of a job that is given up is off its server, for others wait behind it
+CALL_BACK_S = 1.0
 REWRITE_S = 2.0
 ARCHIVE_AFTER = timedelta(days=1)
 ARCHIVE_BATCH = 500  # jobs moved at a time, so that the writers stay free for others
@@ -97,6 +99,7 @@ class Worker:
         self._held: dict[str, Held] = {}
         self._cancelling: set[str] = set()
         self._unknown: dict[str, float] = {}
+        self._left: dict[str, Job] = {}  # ended jobs whose service is still to be told
 
     def stop(self) -> None:
         """Ask the loop to end: it claims nothing more and hands its jobs back; what runs at a service goes on."""
@@ -130,6 +133,7 @@ class Worker:
                 self._every(RECOVER_S, partial(self._recover, presence)), name="recover"
             ),
             asyncio.create_task(self._every(TIDY_S, self._tidy), name="tidy"),
+            asyncio.create_task(self._every(CALL_BACK_S, self._call_all_back), name="call back"),
         ]
         try:
             await self._call(self._store.refresh)
@@ -311,6 +315,7 @@ class Worker:
             keep = await service.cancel(held.job)
         except ServiceError as error:  # the user's word counts, whatever the service says
             logger.warning("Could not cancel job %s at its service: %s", held.job.id, error)
+            keep = True  # until the service is there to be told
         now = self._store.now()
         await self._write(held, lambda job: job.cancel(now=now, by_owner=True, keep_attempt=keep))
         logger.info("Job %s is cancelled", held.job.id)
@@ -379,6 +384,29 @@ class Worker:
         self._unknown = {job_id: self._unknown.get(job_id, now) for job_id in ours}
         # a claim that has just been written may not have been started yet
         return [job_id for job_id, since in self._unknown.items() if now - since > FORGOTTEN_S]
+
+    async def _call_all_back(self) -> None:
+        """Tell the services what nobody waits for any more. Jobs that are deleted meanwhile are not forgotten."""
+        self._left |= {job.id: job for job in await self._call(self._store.left_at_services)}
+        await asyncio.gather(*(self._call_back(job) for job in list(self._left.values())))
+
+    async def _call_back(self, job: Job) -> None:
+        assert job.open_attempt is not None
+        try:
+            service = self._services.get(job.open_attempt.service, self._refusal)
+            is_over = await service.call_back(job)
+        except ServiceError as error:
+            logger.debug("Could not call job %s back yet: %s", job.id, error)
+            return
+        del self._left[job.id]
+        if is_over:
+            with suppress(JobNotFound):
+                await self._call(self._store.update, job.id, partial(self._called_back, of=job))
+            logger.info("Job %s was called back from its service", job.id)
+
+    def _called_back(self, job: Job, *, of: Job) -> Job:
+        is_same = job.is_terminal and job.open_attempt == of.open_attempt
+        return job.drop_attempt(now=self._store.now()) if is_same else job
 
     async def _tidy(self) -> None:
         await self._call(self._store.tidy)

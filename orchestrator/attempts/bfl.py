@@ -248,6 +248,10 @@ class BFLService:
         """
         return job.open_attempt is not None
 
+    async def call_back(self, job: Job) -> bool:
+        """What was bought, or may have been, is kept for a retry."""
+        return False
+
     def keeps(self, job: Job, error: Exception, *, last: bool) -> bool:
         """Once the id is known, only the service's own verdict ends the attempt: anything else would pay again."""
         attempt = job.open_attempt

@@ -185,6 +185,20 @@ class ComfyUIService:
             await host.client.cancel(attempt.remote_id)
         return False
 
+    async def call_back(self, job: Job) -> bool:
+        """Take the prompt off its server; one of a server that is none of ours is left to those who know it."""
+        attempt = job.open_attempt
+        host = self._hosts.get(attempt.host) if attempt else None
+        if attempt is None or host is None or attempt.remote_id is None:
+            return False
+        if host.is_away:  # it is being looked for
+            raise ServiceUnreachable(f"{attempt.host} does not answer")
+        try:
+            return await host.client.cancel(attempt.remote_id)
+        except ServiceUnreachable:
+            self._hosts.note_away(attempt.host)
+            raise
+
     def keeps(self, job: Job, error: Exception, *, last: bool) -> bool:
         """A prompt that the server has taken is asked for again, unless the server itself gave it up.
 

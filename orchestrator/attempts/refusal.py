@@ -37,6 +37,10 @@ class Refusal:
         """Nothing runs."""
         return False
 
+    async def call_back(self, job: Job) -> bool:
+        """Nothing was begun here."""
+        return False
+
     def keeps(self, job: Job, error: Exception, *, last: bool) -> bool:
         """Nothing is there."""
         return False

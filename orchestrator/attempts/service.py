@@ -45,6 +45,14 @@ class Service(Protocol):
         """
         ...
 
+    async def call_back(self, job: Job) -> bool:
+        """Stop what the service may still do for a job that ended without its being told.
+
+        Returns whether that is dealt with, so that a retry begins anew; otherwise the attempt stays as it is.
+        Raises ServiceError when the service has to be told again.
+        """
+        ...
+
     def keeps(self, job: Job, error: Exception, *, last: bool) -> bool:
         """Whether the open attempt is to be asked for again after an error, instead of beginning a new one.
 

@@ -28,7 +28,7 @@ from orchestrator.cluster.link import BACK_S, LOOK_S, Link
 from orchestrator.cluster.wire import COMFYUI, Made, Order, error_of, made_of, model_tag, packed
 from orchestrator.connectors.comfyui import ComfyUI
 from orchestrator.errors import NoWorkerFits, ServiceError, ServiceUnreachable, WorkersLost
-from orchestrator.jobs import Cost, Job, Phase, Progress, prompt_id
+from orchestrator.jobs import Attempt, Cost, Job, Phase, Progress, prompt_id
 from orchestrator.paths import Paths
 from orchestrator.store import Kind, Lane
 
@@ -292,9 +292,21 @@ class ClusterService:
 
     async def cancel(self, job: Job) -> bool:
         """Take the prompt off its server; of a task that waits in Dask nothing is left."""
-        attempt, future = job.open_attempt, self._left.pop(job.id, None)
-        if attempt is None or not self._link.is_up:
+        future = self._left.pop(job.id, None)
+        if job.open_attempt is not None and self._link.is_up:
+            await self._revoke(job, job.open_attempt, future)
+        return False
+
+    async def call_back(self, job: Job) -> bool:
+        """Take the prompt off its server, when the worker beside that is there."""
+        if job.open_attempt is None:
             return False
+        if not self._link.is_up:
+            raise ServiceUnreachable(f"The cluster at {self._link.address} does not answer")
+        return await self._revoke(job, job.open_attempt, None)
+
+    async def _revoke(self, job: Job, attempt: Attempt, future: Future | None) -> bool:
+        """Take a prompt off its server; returns whether there was somebody to do it. Raises ServiceError."""
         client = await self._link.client()
         key = f"{job.id}-{job.fence}"
         try:
@@ -311,7 +323,7 @@ class ClusterService:
                     await future.cancel()
         except (OSError, TimeoutError, CancelledError) as error:
             raise ServiceUnreachable(f"The cluster did not answer: {error}") from error
-        return False
+        return where is not None
 
     async def _who_has(self, client: Client, key: str) -> str | None:
         """The worker that was given a task."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from orchestrator.errors import (
-    JobNotFound,
-)
+from orchestrator.errors import JobNotFound
 from orchestrator.jobs import Job
 from orchestrator.lab.core import Core
 from orchestrator.store import Pause
+
+TRIES = 3  # at an archived job that a worker archives again before it is changed
 
 
 class Queue(Core):
@@ -60,9 +60,10 @@ class Queue(Core):
     def _change(self, job_id: str, change: Callable[[Job], Job]) -> Job:
         self.store.refresh()
         found = self.store.resolve(job_id)
-        try:
-            return self.store.update(found, change)
-        except JobNotFound:
-            change(self.store.get(found))  # an archived job stays there if it cannot be changed
-            self.store.unarchive(found)
-            return self.store.update(found, change)
+        for _ in range(TRIES):
+            try:
+                return self.store.update(found, change)
+            except JobNotFound:
+                change(self.store.get(found))  # an archived job stays there if it cannot be changed
+                self.store.unarchive(found)
+        return self.store.update(found, change)

@@ -145,7 +145,8 @@ class Monitor:
             self._woken.clear()
             changed, self._pending = self._pending - {QUEUE}, set()
             if changed:
-                entries, news = await asyncio.to_thread(self._changes, changed)
+                entries, news, unread = await asyncio.to_thread(self._changes, changed)
+                self._pending |= unread
                 await self._write(entries)
                 await self._tell_of(news)
             self._notifier.look()
@@ -156,9 +157,9 @@ class Monitor:
         self._store.refresh(force=True)
         return self._memory.begin(self._store.snapshot(), before)[-CATCH_UP:]
 
-    def _changes(self, job_ids: Iterable[str]) -> tuple[list[Entry], list[Change]]:
-        """What is to be told of the jobs, as they are on the disk now."""
-        entries, news = [], []
+    def _changes(self, job_ids: Iterable[str]) -> tuple[list[Entry], list[Change], set[str]]:
+        """What is to be told of the jobs, as they are on the disk now; and which cannot be read at the moment."""
+        entries, news, unread = [], [], set()
         for job_id in sorted(job_ids):
             try:
                 job = self._store.get(job_id)
@@ -167,11 +168,14 @@ class Monitor:
                     at = self._store.now()
                     entries.append(self._writing.removed(job_id, at=at, old=told.status))
                 continue
-            except (CorruptFile, OSError):
-                continue  # it is set aside, or read again when the drive is back
+            except CorruptFile:
+                continue  # it is set aside
+            except OSError:  # a drive that is away tells of nothing when it is back
+                unread.add(job_id)
+                continue
             if (change := self._memory.change(job)) is not None:
                 news.append((job, *change))
-        return entries, news
+        return entries, news, unread
 
     async def _tell_of(self, news: Iterable[Change]) -> None:
         entries = []

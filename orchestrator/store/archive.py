@@ -96,12 +96,12 @@ class Archive:
     def _months(self) -> list[str]:
         """The folders with jobs, newest first. The old system put its jobs into `_old` itself: month ''."""
         try:
-            changed = os.stat(self._root).st_mtime_ns
+            changed, began_ns = os.stat(self._root).st_mtime_ns, time.time_ns()
             if changed != self._listed[0]:
                 with os.scandir(self._folder) as items:
                     found = [i.name for i in items if i.is_dir(follow_symlinks=False)]
                 # kept, because the old system may have left thousands of files here. A young stamp proves nothing
-                settled = changed if time.time_ns() - changed > TICK_NS else 0
+                settled = changed if began_ns - changed > TICK_NS else 0
                 self._listed = settled, [*sorted(found, reverse=True), ""]
         except FileNotFoundError:
             return []

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from orchestrator.errors import CorruptFile, InvalidTransition, JobNotFound, StoreBusy
 from orchestrator.files import DISK, Disk
-from orchestrator.jobs import MAX_CRASHES, Job, Phase, Status
+from orchestrator.jobs import MAX_CRASHES, TERMINAL, Job, Phase, Status
 from orchestrator.store.index import Entry, Kind
 from orchestrator.store.jobfiles import JobFiles, utc_now
 from orchestrator.store.slots import Lane, Slot, Slots
@@ -244,6 +244,17 @@ class Claims(JobFiles):
         """Whether somebody asked for a job to be cancelled, as far as this process has noticed."""
         entry = self._index.get(job_id)
         return entry is not None and bool(entry.document.get("cancelRequested"))
+
+    def left_at_services(self) -> list[Job]:
+        """Ended jobs whose attempt a service may still be working on: their workers died, and told it nothing."""
+        found = []
+        for job_id, entry in self._index.entries():
+            if entry.status in TERMINAL and entry.open_host is not None:
+                try:
+                    found.append(entry.job())
+                except CorruptFile as error:
+                    self._set_aside(job_id, error)
+        return found
 
     def with_late_receipts(self) -> list[Job]:
         """Carry on jobs whose paid request had seemed lost, and whose receipt has turned up; returns them."""

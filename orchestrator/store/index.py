@@ -198,7 +198,8 @@ class Index:
 
         Costs one call when nothing happened. With `force` every file is looked at.
         """
-        folder_ns = os.stat(self._root).st_mtime_ns
+        # what changes after the look began has a later stamp only if the folder's was old by then
+        folder_ns, began_ns = os.stat(self._root).st_mtime_ns, time.time_ns()
         with self._lock:
             if folder_ns == self._folder_ns and self._settled and not force:
                 return []
@@ -229,7 +230,7 @@ class Index:
                 if not os.path.exists(self._path(gone)):
                     self._set(gone, None)
                     changed.append(gone)
-            self._settled = settled and time.time_ns() - folder_ns > TICK_NS
+            self._settled = settled and began_ns - folder_ns > TICK_NS
             self._folder_ns = folder_ns
         return changed
 
@@ -238,7 +239,7 @@ class Index:
 
         A fraction of the cost of `refresh` while others write.
         """
-        folder_ns = os.stat(self._root).st_mtime_ns
+        folder_ns, began_ns = os.stat(self._root).st_mtime_ns, time.time_ns()
         if folder_ns in {self._folder_ns, self._listed_ns}:
             return []
         names = {name[:-5] for name in os.listdir(self._root) if name.endswith(".json")}
@@ -250,7 +251,7 @@ class Index:
                 if job_id in self._entries and not os.path.exists(self._path(job_id)):
                     self._set(job_id, None)
                     changed.append(job_id)
-        self._listed_ns = folder_ns if time.time_ns() - folder_ns > TICK_NS else None
+        self._listed_ns = folder_ns if began_ns - folder_ns > TICK_NS else None
         return changed
 
     def read(self, job_id: str, *, hint: bool = False) -> list[str]:

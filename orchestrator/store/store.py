@@ -295,8 +295,9 @@ class Store(Claims):
     def _move_to(self, folder: Path, job: Job) -> bool:
         with self._locks.hold(job.id):
             try:
-                if not self._read(job.id).is_terminal:
-                    return False
+                now = self._read(job.id)
+                if not now.is_terminal or now.revision != job.revision:
+                    return False  # the index of the archive would have it as it was
                 self._disk.replace(self.layout.job(job.id), folder / f"{job.id}.json")
             except (JobNotFound, CorruptFile):
                 return False

@@ -52,6 +52,22 @@ def test_an_archived_job_can_be_retried_and_is_then_a_job_like_any_other(lab: La
     assert not list(lab.store.layout.old.rglob(f"{job.id}.json"))
 
 
+def test_a_retry_holds_although_a_worker_archives_the_job_again_in_between(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = failed_and_archived(lab)
+    unarchive = lab.store.unarchive
+
+    def and_a_worker_tidies(job_id: str) -> bool:
+        found = unarchive(job_id)
+        monkeypatch.undo()
+        assert lab.store.archive([job_id])
+        return found
+
+    monkeypatch.setattr(lab.store, "unarchive", and_a_worker_tidies)
+    assert lab.retry(job.id).status is Status.QUEUED
+
+
 def test_an_archived_job_that_cannot_be_changed_stays_in_the_archive(lab: Lab) -> None:
     job = failed_and_archived(lab)
     with pytest.raises(InvalidTransition):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import importlib.util
 import json
 import os
@@ -255,6 +256,27 @@ def test_a_change_is_found_where_no_event_comes(lab: Lab) -> None:
             await until(lambda: [line for line in lines(lab) if line["job"] == job.id])
 
     asyncio.run(run())
+
+
+def test_a_change_that_cannot_be_read_at_once_is_told_when_it_can(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get, refused = lab.store.get, []
+
+    def away(job_id: str) -> Job:
+        if len(refused) < 2:
+            refused.append(job_id)
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return get(job_id)
+
+    async def run() -> None:
+        async with monitoring(lab, poll_s=0.05):
+            monkeypatch.setattr(lab.store, "get", away)
+            job = await asyncio.to_thread(lab.submit, "on a drive")
+            await until(lambda: [line for line in lines(lab) if line["job"] == job.id])
+
+    asyncio.run(run())
+    assert len(refused) == 2
 
 
 def make_lab_again(lab: Lab) -> Lab:

@@ -14,7 +14,7 @@ import pytest
 from lengths import LONG
 from workbench import START, finish, make_job, opened, put_file, take
 
-from orchestrator.jobs import Status
+from orchestrator.jobs import Failure, Status
 
 JOBS = 100_000 if LONG else 3_000
 MONTHS = ("2026-09", "2026-10", "")
@@ -123,3 +123,19 @@ def test_jobs_of_several_time_zones_and_lengths_of_second_are_listed_by_time(
     with opened(tmp_path) as store:
         listed = [job.id for job in store.page()[0]]
         assert [job_id[0] for job_id in listed] == list("eeddccbbaa")
+
+
+def test_a_job_that_another_process_ended_otherwise_is_not_archived_as_it_was(
+    tmp_path: Path,
+) -> None:
+    with opened(tmp_path) as store, opened(tmp_path) as other:
+        store.create(make_job("once"))
+        failure = Failure(kind="oom", message="too large")
+        store.update(
+            "once", lambda job: job.having(status=Status.FAILED, failure=failure, finished_at=START)
+        )
+        other.update("once", lambda job: job.release(now=START).cancel(now=START))
+        assert store.archive(["once"]) == []
+        store.refresh(force=True)
+        assert [job.id for job in store.archive(["once"])] == ["once"]
+        assert store.counts() == {Status.CANCELLED: 1}

@@ -16,14 +16,17 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import Queue
+from types import SimpleNamespace
 
 import orjson
 import pytest
 from lengths import LONG
 from workbench import Child, make_job, needs_posix, opened, percentile, put_file, until
 
+from orchestrator.files import Disk
 from orchestrator.jobs import Progress, Status
-from orchestrator.store import Store
+from orchestrator.store import Store, index
+from orchestrator.store.index import Index
 from orchestrator.store.jobfiles import MANY
 
 NEW_USER_NAMESPACE = 0x10000000
@@ -113,6 +116,36 @@ def test_a_watched_store_knows_at_once_what_came_and_what_went(tmp_path: Path, s
             store.refresh()
             assert store.page()[1] == stored
         stop()
+
+
+def test_a_change_within_the_tick_of_a_slow_look_is_found_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("first", "second"):
+        put_file(tmp_path, f"{name}.json", make_job(name).to_json())
+    clock = [tmp_path.stat().st_mtime_ns]
+    monkeypatch.setattr(index, "time", SimpleNamespace(time_ns=lambda: clock[0]))
+    read: list[str] = []
+
+    class Slow(Disk):
+        """While the second file is read, another process changes the first, and the look lasts long."""
+
+        def read(self, path: Path | str) -> tuple[bytes, os.stat_result]:
+            read.append(str(path))
+            if len(read) == 2:
+                stamp = tmp_path.stat().st_mtime_ns
+                job_id = Path(read[0]).stem
+                draft = put_file(tmp_path, "draft", make_job(job_id, priority=7).to_json())
+                draft.replace(read[0])
+                os.utime(tmp_path, ns=(stamp, stamp))  # the kernel's clock has not moved
+                clock[0] += 1_000_000_000
+            return super().read(path)
+
+    looked = Index(str(tmp_path), on_corrupt=lambda *_: False, disk=Slow())
+    looked.refresh()
+    changed = Path(read[0]).stem
+    assert looked.refresh() == [changed]
+    assert looked.get(changed).document["priority"] == 7
 
 
 def test_what_happened_before_the_watch_is_told_of_too(tmp_path: Path) -> None:

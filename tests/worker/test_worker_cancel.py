@@ -10,7 +10,7 @@ from workshop import in_loop, until, workshop
 from orchestrator.connectors.comfyui import Timing
 from orchestrator.files import Disk
 from orchestrator.jobs import Job, Status
-from orchestrator.testing import Fault
+from orchestrator.testing import Fault, HttpStatus
 
 SLOW_STEPS = {"steps": 100}
 
@@ -78,6 +78,20 @@ async def test_a_cancel_stands_although_the_server_is_gone(tmp_path: Path) -> No
         await shop.engine.stop()
         await handle.cancel()
         assert (await shop.end(handle)).status is Status.CANCELLED
+
+
+@in_loop
+async def test_what_was_cancelled_while_its_server_refused_leaves_it_later(tmp_path: Path) -> None:
+    async with workshop(tmp_path) as shop, shop.worker():
+        shop.engine.faults.step_delay_s = 0.05
+        handle = await shop.submit(steps=2000)
+        await shop.painting(handle)
+        shop.engine.faults.http_status = HttpStatus(503, "/jobs", 1_000_000)
+        await handle.cancel()
+        assert (await shop.end(handle)).status is Status.CANCELLED
+        shop.engine.faults.http_status = None
+        await until(lambda: shop.outcomes(handle) == ["interrupted"])
+        await until(lambda: shop.now(handle).open_attempt is None)
 
 
 @in_loop

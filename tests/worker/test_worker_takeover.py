@@ -14,7 +14,7 @@ from workshop import Workshop, attempt_of, failure_of, in_loop, until, workshop
 
 from orchestrator.handles import JobHandle
 from orchestrator.jobs import Job, Phase, Status
-from orchestrator.testing import Fault, Hang
+from orchestrator.testing import Fault, Hang, HttpStatus
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 # tests of the tests below: nothing of the lab would break without their being noticed
@@ -214,6 +214,86 @@ async def test_a_job_that_kills_every_worker_is_given_up_and_its_neighbours_are_
     assert [job.status for job in jobs] == [Status.DONE] * 2
 
 
+async def left_painting(shop: Workshop, *, crashes: int) -> JobHandle:
+    """A job that is being painted, and whose worker is dead."""
+    shop.engine.faults.step_delay_s = 0.02
+    handle = await shop.submit(steps=1000)
+    async with shop.process() as process:
+        await shop.painting(handle)
+        await process.kill()
+    shop.lab.store.update(handle.id, lambda job: job.having(crashes=crashes))
+    return handle
+
+
+@in_loop
+async def test_a_poisons_prompt_is_taken_off_its_server_and_no_other(tmp_path: Path) -> None:
+    async with workshop(tmp_path) as shop:
+        poison = await left_painting(shop, crashes=5)
+        next_ones = [await shop.submit(f"number {n}") for n in range(3)]
+        async with shop.worker():
+            assert failure_of(await shop.end(poison)).kind == "poison"
+            jobs = await shop.ended(*next_ones)
+            await until(lambda: shop.now(poison).open_attempt is None)
+            assert shop.outcomes(poison) == ["interrupted"]
+            assert [(job.status, len(job.attempts)) for job in jobs] == [(Status.DONE, 1)] * 3
+            shop.engine.faults.step_delay_s = 0
+            await poison.retry()  # it begins anew
+            assert (await shop.end(poison)).status is Status.DONE
+        assert shop.outcomes(poison) == ["interrupted", "success"]
+
+
+@in_loop
+async def test_a_poisons_prompt_is_taken_off_by_the_worker_that_comes_after_it_was_put_away(
+    tmp_path: Path,
+) -> None:
+    async with workshop(tmp_path) as shop:
+        poison = await left_painting(shop, crashes=5)
+        (given_up,) = shop.lab.store.recover()
+        assert failure_of(given_up).kind == "poison"
+        async with shop.worker():
+            await until(lambda: shop.outcomes(poison) == ["interrupted"])
+
+
+@in_loop
+async def test_a_poisons_prompt_is_taken_off_when_its_server_answers_again_also_if_the_job_is_deleted(
+    tmp_path: Path,
+) -> None:
+    async with workshop(tmp_path) as shop:
+        poison = await left_painting(shop, crashes=5)
+        shop.engine.faults.http_status = HttpStatus(503, "/jobs", 2)
+        async with shop.worker():
+            await shop.end(poison)
+            await until(lambda: shop.engine.faults.http_status.count < 2)
+            shop.lab.store.delete(poison.id)
+            await until(lambda: shop.outcomes(poison) == ["interrupted"])
+
+
+@in_loop
+async def test_what_a_poison_may_have_bought_is_kept(tmp_path: Path) -> None:
+    async with workshop(tmp_path) as shop:
+        poison = await shop.paid()
+        async with shop.process(die_at_receipt=True) as process:
+            await process.gone()
+        shop.lab.store.update(poison.id, lambda job: job.having(crashes=5))
+        shop.lab.store.recover()
+        async with shop.worker() as worker:
+            await worker._call_all_back()
+            assert shop.now(poison).open_attempt is not None
+            await poison.retry()
+            assert (await shop.end(poison)).status is Status.DONE
+    assert len(shop.bfl.charges) == 1
+
+
+@in_loop
+async def test_a_job_cancelled_after_its_worker_died_leaves_its_server(tmp_path: Path) -> None:
+    async with workshop(tmp_path) as shop:
+        handle = await left_painting(shop, crashes=0)
+        await handle.cancel()
+        async with shop.worker():
+            assert (await shop.end(handle)).status is Status.CANCELLED
+            await until(lambda: shop.outcomes(handle) == ["interrupted"])
+
+
 # ------------------------------------------------------------------------------ asleep, and awake too late
 
 
@@ -227,7 +307,8 @@ async def zombie_ends(folder: Path, mutant: str = "") -> tuple[Job, Job, int]:
         handle = await shop.submit(steps=1000)
         async with shop.process(lease_s=LEASE_S, mutant=mutant) as zombie:
             # not before it has written that: stopped with the job's lock in its hand, it would keep the job
-            await until(lambda: shop.lab.store.progress.read(handle.id))
+            await until(lambda: (now := shop.now(handle).attempt) and now.phase is Phase.SUBMITTED)
+            shop.lab.store.update(handle.id, lambda job: job)  # a slow disk: the lock is free again
             former = worker_of(shop.now(handle))
             async with shop.worker(lease_s=LEASE_S):
                 zombie.signal(signal.SIGSTOP)
