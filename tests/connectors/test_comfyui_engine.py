@@ -67,7 +67,7 @@ def test_a_picture_comes_out_with_previews_and_rising_progress(dialect: str) -> 
     seen: list[Progress] = []
 
     async def main() -> list[bytes]:
-        async with lab(dialect) as comfy:
+        async with lab(dialect, Faults(step_delay_s=0.03)) as comfy:  # each step is seen
             id = str(uuid.uuid4())
             await comfy.submit(graph(), prompt_id=id, png_info={"lab": {"job": "mine"}})
             files = await comfy.wait(id, on_progress=seen.append)
