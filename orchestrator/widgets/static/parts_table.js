@@ -135,8 +135,9 @@ const table = ({ isPublic, open, compare, exported }) => {
   };
   const reset = () => {
     wanted.stock = stock.checked = false;
-    wanted.choices.clear();
-    wanted.ranges.clear();
+    // each in its place: the fields on the page write into them until they are drawn anew
+    for (const chosen of wanted.choices.values()) chosen.clear();
+    for (const range of wanted.ranges.values()) range.low = range.high = null;
     wanted.text = within.value = "";
     facetKey = "";
     page = 0;
