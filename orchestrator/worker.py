@@ -20,6 +20,7 @@ from orchestrator.attempts.refusal import Refusal
 from orchestrator.attempts.service import Service
 from orchestrator.errors import (
     AmbiguousSubmit,
+    CorruptFile,
     DiskFull,
     Fenced,
     JobNotFound,
@@ -387,8 +388,18 @@ class Worker:
 
     async def _call_all_back(self) -> None:
         """Tell the services what nobody waits for any more. Jobs that are deleted meanwhile are not forgotten."""
-        self._left |= {job.id: job for job in await self._call(self._store.left_at_services)}
+        left = {job.id: job for job in await self._call(self._store.left_at_services)}
+        for job_id in self._left.keys() - left.keys():
+            if await self._call(self._is_wanted, job_id):
+                del self._left[job_id]  # somebody has it run again, and the prompt may be adopted
+        self._left |= left
         await asyncio.gather(*(self._call_back(job) for job in list(self._left.values())))
+
+    def _is_wanted(self, job_id: str) -> bool:
+        try:
+            return not self._store.get(job_id).is_terminal
+        except (JobNotFound, CorruptFile):
+            return False
 
     async def _call_back(self, job: Job) -> None:
         assert job.open_attempt is not None

@@ -269,6 +269,25 @@ async def test_a_poisons_prompt_is_taken_off_when_its_server_answers_again_also_
 
 
 @in_loop
+async def test_a_poison_that_is_run_again_before_its_server_answers_is_not_cut_off(
+    tmp_path: Path,
+) -> None:
+    async with workshop(tmp_path) as shop:
+        poison = await left_painting(shop, crashes=5)
+        shop.engine.faults.http_status = HttpStatus(503, "/jobs", 1_000_000)
+        async with shop.worker() as worker:
+            await shop.end(poison)
+            await until(lambda: poison.id in worker._left)
+            await poison.retry()
+            await shop.seen(poison, Status.RUNNING)
+            shop.engine.faults.http_status = None
+            await worker._call_all_back()
+            shop.engine.faults.step_delay_s = 0
+            assert (await shop.end(poison)).status is Status.DONE
+        assert "interrupted" not in shop.outcomes(poison)
+
+
+@in_loop
 async def test_what_a_poison_may_have_bought_is_kept(tmp_path: Path) -> None:
     async with workshop(tmp_path) as shop:
         poison = await shop.paid()
