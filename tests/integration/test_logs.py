@@ -233,8 +233,9 @@ def test_a_second_process_has_a_file_of_its_own_and_a_dead_one_leaves_its_name(
     program = (
         "import sys, logging; from pathlib import Path; from orchestrator.logs import writing\n"
         "from orchestrator.paths import Paths; from orchestrator.settings import Settings\n"
-        "print(writing.set_up(Paths.load(Path(sys.argv[1])), Settings(), name='worker').name, flush=True)\n"
+        "file = writing.set_up(Paths.load(Path(sys.argv[1])), Settings(), name='worker')\n"
         "logging.getLogger('orchestrator').warning('here')\n"
+        "print(file.name, flush=True)\n"  # when it stands there
         "sys.stdin.read()\n"
     )
     command = [sys.executable, "-c", program, str(paths.file)]
