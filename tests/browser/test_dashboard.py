@@ -53,11 +53,11 @@ def stored(served: ServedLab, prompt: str) -> list[Job]:
 def test_a_typed_prompt_shows_progress_then_its_picture_in_the_same_row(
     page: Page, served: ServedLab
 ) -> None:
-    ask(page, "a red fox at dawn", steps=400, width=512, height=512)
+    ask(page, "a red fox at dawn", steps=2000, width=512, height=512)
     row = row_of(page, "a red fox at dawn")
     expect(row).to_have_attribute("data-status", "running")
     expect(row.get_by_role("progressbar")).to_be_visible()
-    expect(row).to_contain_text("of 400")
+    expect(row).to_contain_text("of 2000")
     row.evaluate("node => { node.wasHere = true; }")
     expect(row).to_have_attribute("data-status", "done")
     assert row.evaluate("node => node.wasHere")
@@ -138,6 +138,9 @@ def test_a_mistake_is_in_view_and_the_field_to_correct_has_the_focus(page: Page)
     expect(page.locator(".lab-outcome")).to_be_in_viewport(ratio=1)
     expect(page.locator("[aria-invalid]")).to_have_count(2)
     assert page.evaluate(UNCOVERED) == "width"
+    page.evaluate("scrollTo(0, 0)")
+    page.keyboard.press("Control+Enter")  # it has the focus already
+    page.wait_for_function(f"({UNCOVERED})() === 'width'")
     page.keyboard.type("128")
     expect(page.locator("[aria-invalid]")).to_have_count(1)
 

@@ -63,6 +63,7 @@ export default {
       const folded = inputs[0].closest("details");
       if (folded) folded.open = true;
       inputs[0].focus();
+      inputs[0].scrollIntoView({ block: "nearest" }); // to focus what has the focus moves nothing
     };
     const forgive = (inputs) => {
       for (const input of inputs) input.removeAttribute("aria-invalid");
