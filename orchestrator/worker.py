@@ -391,7 +391,8 @@ class Worker:
         left = {job.id: job for job in await self._call(self._store.left_at_services)}
         for job_id in self._left.keys() - left.keys():
             if await self._call(self._is_wanted, job_id):
-                del self._left[job_id]  # somebody has it run again, and the prompt may be adopted
+                # somebody has it run again, and the prompt may be adopted
+                self._left.pop(job_id, None)
         self._left |= left
         await asyncio.gather(*(self._call_back(job) for job in list(self._left.values())))
 
@@ -409,7 +410,7 @@ class Worker:
         except ServiceError as error:
             logger.debug("Could not call job %s back yet: %s", job.id, error)
             return
-        del self._left[job.id]
+        self._left.pop(job.id, None)
         if is_over:
             with suppress(JobNotFound):
                 await self._call(self._store.update, job.id, partial(self._called_back, of=job))
